@@ -119,7 +119,7 @@ impl<'a> Coded<'a> {
     }
 
     /// An error with the message that it is about.
-    pub(super) fn at(&self, err: Error, place: Place) -> Error {
+    pub(super) fn at(&self, err: &Error, place: Place) -> Error {
         let partition = self.survey.partitions.get(place.partition as usize);
         let plan = self.store.source.plan();
         let read = partition.and_then(|it| plan.partitions.get(*it)?.reads.first());
@@ -203,7 +203,7 @@ impl<'a> Coded<'a> {
         let loaded = self.load(place.partition)?;
         let message = Arc::clone(&loaded.streams[self.stream].batches[place.batch as usize]);
         let kind = self.columns.kind(&message, place.row as usize);
-        let (codec, is_key) = kind.map_err(|err| self.at(err, place))?;
+        let (codec, is_key) = kind.map_err(|err| self.at(&err, place))?;
         Ok(Some(Sample { place, codec, is_key, is_unsure, message, data: self.columns.data }))
     }
 
@@ -234,7 +234,7 @@ impl<'a> Coded<'a> {
                     break;
                 }
                 let kind = self.columns.kind(&stream.batches[batch as usize], row as usize);
-                if kind.map_err(|err| self.at(err, at))?.1 {
+                if kind.map_err(|err| self.at(&err, at))?.1 {
                     best = Some(at);
                     break;
                 }

@@ -138,7 +138,7 @@ impl Player {
     fn take_frame(&mut self, coded: &Coded<'_>) -> Result<bool> {
         let Some(run) = &mut self.run else { return Ok(false) };
         let at = run.waiting.front().map_or(self.at, |it| it.1);
-        let frame = run.decoder.next_frame().map_err(|err| coded.at(err, at))?;
+        let frame = run.decoder.next_frame().map_err(|err| coded.at(&err, at))?;
         match frame {
             Some(frame) => match run.waiting.pop_front() {
                 Some((order, place)) if order == frame.order => {
@@ -146,13 +146,13 @@ impl Player {
                     self.last = Some((place, frame));
                     Ok(true)
                 }
-                _ => Err(coded.at(out_of_order(), at)),
+                _ => Err(coded.at(&out_of_order(), at)),
             },
             None if run.is_finished => {
                 if let Some((_, place)) = run.waiting.front() {
                     let message = format!("the decoder made no picture of {} messages", run.waiting.len());
                     let err = Error::new(ErrorKind::Corrupt, message).with_hint(HINT);
-                    return Err(coded.at(err, *place));
+                    return Err(coded.at(&err, *place));
                 }
                 self.run = None;
                 Ok(true)
@@ -188,15 +188,15 @@ impl Player {
                 let (one, other) = (codec.name(), run.codec.name());
                 let message =
                     format!("the message is coded as {one}, and the key frame before it as {other}");
-                return Err(coded.at(Error::new(ErrorKind::Corrupt, message).with_hint(HINT), place));
+                return Err(coded.at(&Error::new(ErrorKind::Corrupt, message).with_hint(HINT), place));
             }
             run @ None => {
                 let options = DecodeOptions { in_order: true, ..DecodeOptions::default() };
-                let decoder = decoder(codec, &[], &options).map_err(|err| coded.at(err, place))?;
+                let decoder = decoder(codec, &[], &options).map_err(|err| coded.at(&err, place))?;
                 run.insert(Run { decoder, codec, waiting: VecDeque::new(), n_fed: 0, is_finished: false })
             }
         };
-        run.decoder.decode(sample.bytes(), run.n_fed).map_err(|err| coded.at(with_hint(err), place))?;
+        run.decoder.decode(sample.bytes(), run.n_fed).map_err(|err| coded.at(&with_hint(err), place))?;
         run.waiting.push_back((run.n_fed, place));
         run.n_fed += 1;
         Ok(())
@@ -205,7 +205,7 @@ impl Player {
     fn finish(&mut self, coded: &Coded<'_>) -> Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
         run.is_finished = true;
-        run.decoder.finish().map_err(|err| coded.at(with_hint(err), self.at))
+        run.decoder.finish().map_err(|err| coded.at(&with_hint(err), self.at))
     }
 }
 

@@ -154,14 +154,17 @@ fn what_is_not_believed_opens_nothing_and_is_counted() {
     assert_eq!(denied.len(), 3, "one line for each reason");
 }
 
+/// Names and values.
+type Form = Vec<(&'static str, String)>;
+
 #[test]
 fn a_form_is_taken_as_it_stands_or_not_at_all() {
     let issuer = people();
     let site = site(&issuer);
     let token = ada(&issuer, &|_| ());
     let good = [("grant_type", GRANT_EXCHANGE), ("subject_token", &*token), ("subject_token_type", JWT)];
-    let with = |change: &dyn Fn(&mut Vec<(&'static str, String)>)| {
-        let mut form: Vec<_> = good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let with = |change: &dyn Fn(&mut Form)| {
+        let mut form: Form = good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         change(&mut form);
         let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         post(&site, &form).status
