@@ -104,7 +104,7 @@ impl Camera<'_> {
             let Some(wanted) = place(row) else { continue };
             let Some(frame) = player.picture(&mut coded, wanted)? else { continue };
             for (stored, _) in self.wanted.iter().filter(|it| it.1.contains(row)) {
-                pictures.store(*stored, *row, frame).map_err(|err| coded.at(err, wanted))?;
+                pictures.store(*stored, *row, frame).map_err(|err| coded.at(&err, wanted))?;
             }
             looked_at.extend(player.partitions().map(|it| it as usize));
         }

@@ -179,7 +179,7 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
         match python_wheel::released() {
             Ok((python, _)) => figures.scale = scale::run(&python, &folder.join("stream"))?,
             Err(reason) => {
-                figures.remarks.push(format!("{}: not measured: {}", scale::NAME, first_line(&reason)))
+                figures.remarks.push(format!("{}: not measured: {}", scale::NAME, first_line(&reason)));
             }
         }
     }
