@@ -204,12 +204,8 @@ fn named_tests(page: &str) -> Vec<&str> {
 #[test]
 fn tests_that_a_page_names_are_there() {
     let page = std::fs::read_to_string(root().join("docs/reliability.md")).unwrap();
-    let folders = [
-        "tests",
-        "crates/nodedata-registry/tests",
-        "crates/nodedata-server/tests",
-        "crates/nodedata-testkit/src",
-    ];
+    let folders =
+        ["tests", "crates/nodedata-registry", "crates/nodedata-server/tests", "crates/nodedata-testkit/src"];
     let mut pending: Vec<PathBuf> = folders.iter().map(|it| root().join(it)).collect();
     let mut sources = String::new();
     while let Some(path) = pending.pop() {

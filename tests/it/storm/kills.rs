@@ -185,7 +185,8 @@ impl Storm<'_> {
                 n_tries += 1;
                 (may_be_killed && n_tries == 1).then(|| self.paces[PULLS].moment(&mut random))
             };
-            let pull = ["dataset", "pull", SHARED, "--out", &out];
+            // A pull that was killed may have ended, and the next one finds a newer revision.
+            let pull = ["dataset", "pull", SHARED, "--overwrite", "--out", &out];
             let tries = run_until_done(self.work, side, &pull, moment, || {}, is_broken_connection);
             self.paces[PULLS].note(since.elapsed());
             add(&self.tally.pulls, 1);

@@ -98,16 +98,14 @@ pub fn gc(direct: &Direct, options: GcOptions) -> Result<GcReport> {
         report.removed = candidates.iter().filter(|it| it.bytes.is_some()).map(|it| it.b3).collect();
         return Ok(report);
     };
-    for lease in &leased.expired {
-        store.delete(&lease.path)?;
-        report.expired_leases += 1;
-    }
     for candidates in candidates.chunks(BLOBS_AT_ONCE) {
         collecting.condemn(candidates.iter().map(|it| it.b3))?;
         let swept = sweep(direct, &collecting, &mut reach, candidates, &mut report);
         collecting.pardon()?;
         swept?;
     }
+    // Last: a push that is run again after all that time has its lease until everything was decided.
+    report.expired_leases = leased.remove_expired(store)?;
     let is_abandoned = |at: DateTime<Utc>| (now - at).num_seconds() > LEASE_SECONDS.cast_signed();
     report.abandoned_uploads = store.end_abandoned_uploads(&leased.blobs, &is_abandoned)?;
     report.staging_files = remove_clocks(store, is_abandoned)?;

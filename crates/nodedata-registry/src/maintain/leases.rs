@@ -46,6 +46,21 @@ impl Leased {
         }
         Ok(leased)
     }
+
+    /// Takes the leases away that had run out when they were read, and says how many. One that was written anew since is that of a
+    /// push that is under way again, under the same name.
+    pub(super) fn remove_expired(&self, store: &Store) -> Result<u64> {
+        let mut n_removed = 0;
+        for lease in &self.expired {
+            // Buckets tell parts of seconds in lists alone.
+            let is_same = |it: &ObjectInfo| it.modified.timestamp() == lease.modified.timestamp();
+            if store.head(&lease.path)?.as_ref().is_some_and(is_same) {
+                store.delete(&lease.path)?;
+                n_removed += 1;
+            }
+        }
+        Ok(n_removed)
+    }
 }
 
 /// Refuses a lease that lies under the name of another push.
@@ -53,5 +68,33 @@ fn of_its_name(lease: Lease, path: &str) -> Result<Lease> {
     match layout::lease(&lease.push) == path {
         true => Ok(lease),
         false => Err(Error::new(ErrorKind::Corrupt, "it is of another push")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::{maintain::collecting::clock, record::to_canonical};
+
+    /// A push that was killed two days ago is run again under its name while a collection looks at what has run out.
+    #[test]
+    fn a_lease_that_was_written_anew_has_not_run_out() {
+        let store = Store::memory();
+        for push in ["again", "gone"] {
+            let lease =
+                Lease::new(push, &"acme/x".parse().unwrap(), vec![B3::of(b"blob")], LEASE_SECONDS).unwrap();
+            store.put(&layout::lease(push), to_canonical(&lease).unwrap().into()).unwrap();
+        }
+        let later = clock(&store).unwrap() + TimeDelta::days(3);
+        let mut leased = Leased::read(&store, later).unwrap();
+        assert_eq!((leased.n_leases, leased.expired.len()), (0, 2));
+        // As it was listed: what lies there now was written three days later.
+        let again = leased.expired.iter_mut().find(|it| it.path == layout::lease("again")).unwrap();
+        again.modified -= TimeDelta::days(3);
+        assert_eq!(leased.remove_expired(&store).unwrap(), 1);
+        assert!(store.get(&layout::lease("again")).unwrap().is_some());
+        assert_eq!(store.get(&layout::lease("gone")).unwrap(), None);
     }
 }
