@@ -212,8 +212,8 @@ except KeyboardInterrupt:
         self.assertEqual(process.wait(SECONDS_MAX), 7)
 
     def test_the_read_of_a_long_episode_is_interrupted_too(self):
-        """Of a store that is mapped, where nothing is waited for: pictures are decoded all the time. The signal comes once the read is under way,
-        and is raised before it has ended: its thread is still there."""
+        """Of a store that is mapped, where nothing is waited for: pictures are decoded all the time. The signal comes once the read is
+        under way, and is raised before it has ended: its thread is still there."""
         _node, folder = published("long", Set([500], (240, 320), "jpeg"))
         script = """
 import os, pathlib, signal, sys, threading, time

@@ -134,8 +134,8 @@ class Bucket(Kinds, unittest.TestCase):
         return self.counter.n_bytes
 
     def test_a_shuffled_epoch_fetches_what_it_needs(self):
-        """Counted where the server's answers pass, with all that is said beside the bytes: by one rank and by four, each with lanes of its own or with
-        a disk that they share."""
+        """Counted where the server's answers pass, with all that is said beside the bytes: by one rank and by four, each with lanes of
+        its own or with a disk that they share."""
         lengths, block = [384, 384], 192
         total = sum(lengths)
         Set(lengths, (120, 160), pictures=noise).write(self.folder / "large", per_shard=1)

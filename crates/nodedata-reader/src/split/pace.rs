@@ -16,8 +16,8 @@ const EPISODES: usize = 16;
 const TOLERANCE_NS: f64 = 100_000.0;
 
 impl Split {
-    /// Steps a second: what the schema says, or else the one rate that all times keep to which are looked at: those of the longest episode and of 16
-    /// others. `None` where there is no one rate, or no time.
+    /// Steps a second: what the schema says, or else the one rate that all times keep to which are looked at: those of the longest
+    /// episode and of 16 others. `None` where there is no one rate, or no time.
     ///
     /// # Errors
     /// Those of reading times, as [`Self::rows`].

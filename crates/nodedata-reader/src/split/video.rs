@@ -134,8 +134,8 @@ impl Split {
         if fields.iter().any(is_video) { self.reader().videos().map(drop) } else { Ok(()) }
     }
 
-    /// Steps of an episode, rising, at which all video among some fields can be decoded from: cut there, nothing is decoded twice. Nothing is
-    /// read for it: there are none where no field is video, and where nobody has brought the table, or it does not tell.
+    /// Steps of an episode, rising, from which all video among some fields can be decoded: cut there, nothing is decoded twice.
+    /// Nothing is read for it: there are none where no field is video, and where nobody has brought the table, or it does not tell.
     pub fn group_starts(&self, episode: usize, fields: &Fields) -> Vec<u64> {
         let (Some(videos), Ok(index)) = (self.reader().videos_at_hand(), self.episode_index(episode)) else {
             return Vec::new();

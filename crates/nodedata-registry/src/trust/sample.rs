@@ -9,9 +9,9 @@ use crate::{digest::B3, tree::GRAIN_BYTES};
 /// How much of a revision is read and hashed, and which part that is.
 ///
 /// Of each shard the share of its grains of 256 KiB is drawn, rounded up: at least one. All other files, such as tables and the card, are
-/// read whole. The shard is cut into as many stretches of neighbouring grains as are drawn, and of each stretch one grain is, so that what is read
-/// lies everywhere in it. The draw follows from the digest of the manifest, that of the shard and the seed: two runs with one seed read the same bytes,
-/// and each grain is drawn by some seeds.
+/// read whole. The shard is cut into as many stretches of neighbouring grains as are drawn, and of each stretch one grain is, so that
+/// what is read lies everywhere in it. The draw follows from the digest of the manifest, that of the shard and the seed: two runs with
+/// one seed read the same bytes, and each grain is drawn by some seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ByteSample {
     share: f64,
