@@ -115,12 +115,14 @@ fn video_samples_tell_where_decoding_can_start() {
             message("h265", &[0, 0, 0, 1, 0x26, 0x01]),
             message("", &[0, 0, 0, 1, 0x65, 0x88]),
             message("vp9", &[0x82, 0x49]),
+            message("vp9", &[0x86, 0x00]),
+            message("theora", &[0x82, 0x49]),
         ])
         .unwrap();
-    assert_eq!(rows.column("data.keyframe"), ["true", "false", "true", "true", "null"]);
+    assert_eq!(rows.column("data.keyframe"), ["true", "false", "true", "true", "true", "false", "null"]);
     assert_eq!(rows.column("data")[1], "00000001419a");
     let found: Vec<_> = rows.pixels.iter().map(|it| (it.encoding.as_str(), it.n_rows)).collect();
-    assert_eq!(found, [("h264", 3), ("h265", 1), ("vp9", 1)]);
+    assert_eq!(found, [("h264", 3), ("h265", 1), ("vp9", 2), ("theora", 1)]);
 }
 
 #[test]

@@ -170,6 +170,51 @@ fn two_cameras_are_stepped_at_any_rate() {
     }
 }
 
+/// A recording of Foxglove's own messages in protobuf, with a key frame in fifteen.
+#[test]
+fn a_recording_of_foxglove_is_stepped() {
+    let open = || {
+        let path = corpus::fixtures("mcap").join("special/foxglove_video_h264.mcap");
+        let files: Arc<dyn Files> = Arc::new(LocalFiles::file(&path));
+        let options = OpenOptions { partition_bytes: 1, ..OpenOptions::default() };
+        nodedata_formats::builtin().by_name("mcap").unwrap().open(files, &options).unwrap()
+    };
+    let source = open();
+    let mut messages: Vec<Message> = Vec::new();
+    for partition in 0..source.plan().partitions.len() {
+        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+        while let Some(batch) = stream.next_batch().unwrap() {
+            let times = batch.rows.column(0).as_primitive::<Int64Type>();
+            let data = batch.rows.column_by_name("data").unwrap().as_binary::<i32>();
+            let message = |row| Message {
+                topic: "/video",
+                time_ns: times.value(row),
+                format: "h264",
+                sample: data.value(row).to_vec(),
+            };
+            messages.extend((0..batch.rows.num_rows()).map(message));
+        }
+    }
+    assert_eq!(messages.len(), 60);
+    let coded =
+        (0..).zip(&messages).map(|(order, it)| Ok(CodedSample { order, data: it.sample.clone().into() }));
+    let mut frames = Vec::new();
+    let options = DecodeOptions::default();
+    decode_frames(VideoCodec::H264, &[], coded, i64::MIN..i64::MAX, &options, |frame| {
+        frames.push(frame.to_rgb().pixels);
+        Ok(())
+    })
+    .unwrap();
+    for rate in ["7", "30", "90"] {
+        for piece_bytes in [u64::MAX, 1] {
+            let spec = at_rate(rate, vec![raw("cam", "/video")]);
+            let all = read_all(&AlignedSource::in_pieces(open(), spec, piece_bytes).unwrap());
+            balances(&all);
+            holds(&all, "cam", &frames, &picked(&all, &messages, "/video", Align::Nearest));
+        }
+    }
+}
+
 #[test]
 fn pieces_are_read_in_any_order_and_side_by_side() {
     let (_, other, messages) = two_cameras();
