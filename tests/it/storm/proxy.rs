@@ -52,7 +52,7 @@ impl Plan {
         let mut random = Random(seed.wrapping_add(idx.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
         random.next();
         let scale = 1 << random.below(25);
-        let way = if turn % 2 == 0 { Way::Request } else { Way::Answer };
+        let way = if turn.is_multiple_of(2) { Way::Request } else { Way::Answer };
         Some(Self { way, fault, after: random.below(scale) })
     }
 }
