@@ -55,7 +55,7 @@ fn a_test_that_does_not_hold_fails() {
                 episodes: 1, expected 2
                 rows of /free: 40, expected 41
                 records dropped as beyond_tolerence: there is no such reason; did you mean `beyond_tolerance`?
-                records dropped as undecodable: there is no such reason; one of: absent_name, action/shift@1, before_key_frame, beyond_order_bound, beyond_tolerance, delta@1, excluded_episode, excluded_step, far_from_log_time, idle, no_time, not_every_nth, not_included_episode, outside_every_episode, rlds/drop_last_padding@1, short_episode, trimmed
+                records dropped as undecodable: there is no such reason; one of: delta@1, idle, no_time, absent_name, trimmed, beyond_tolerance, excluded_step, not_every_nth, short_episode, excluded_episode, action/shift@1, before_key_frame, beyond_order_bound, far_from_log_time, not_included_episode, outside_every_episode, …
                 rows of /nope: there is no such stream; one of: /arm, /arm#fb4f4cc6, /cbor, /free, /opaque
                 content_root: b3:f3c7551f4ecf4570744be2e7683e88a49a8322b3bac62285a58916c4096d39b5, expected b3:0
         ok      p.yaml: right

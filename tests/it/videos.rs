@@ -87,7 +87,7 @@ fn topics_that_are_named_become_pictures() {
     };
     convert("out", &["*=jpeg", "/other=png"], "1");
     // Ten periods of the first camera behind its last message are too far.
-    assert_eq!(stored(&work.path("out"), "one"), (vec!["jpeg".to_owned()], 2));
+    assert_eq!(stored(&work.path("out"), "one"), (vec!["jpeg".to_owned()], 3));
     assert_eq!(stored(&work.path("out"), "other"), (vec!["png".to_owned()], 0));
     convert("again", &["*=jpeg", "/other=png"], "8");
     let root = |out: &str| work.json(format!("{out}/manifest.json").as_str())["content_root"].clone();

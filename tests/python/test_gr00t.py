@@ -40,7 +40,7 @@ class Gr00t(unittest.TestCase):
         import pyarrow.parquet
 
         fixtures = pathlib.Path(os.environ["NODEDATA_FIXTURES"])
-        source = fixtures / "lerobot" / "v21_gr00t"
+        source = fixtures / "gr00t" / "v21"
         pipeline = fixtures.parent / "pipelines" / "lerobot-gr00t.yaml"
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder) / "out"

@@ -126,9 +126,13 @@ fn picked(all: &Everything, messages: &[Message], topic: &str, align: Align) -> 
     let times: Vec<i64> = messages.iter().filter(|it| it.topic == topic).map(|it| it.time_ns).collect();
     let rows = all.rows.as_ref().unwrap();
     let steps = rows.column(1).as_primitive::<Int64Type>().values();
-    let pick = |step: &i64| match align {
-        Align::Hold => times.iter().rposition(|it| it <= step),
-        _ => (0..times.len()).min_by_key(|it| (times[*it] - step).abs()),
+    let pick = |step: &i64| {
+        let picked = match align {
+            Align::Hold => times.iter().rposition(|it| it <= step),
+            _ => (0..times.len()).min_by_key(|it| (times[*it] - step).abs()),
+        };
+        // Ten periods away nothing is taken.
+        picked.filter(|it| (times[*it] - step).abs() <= 330 * MS)
     };
     steps.iter().map(pick).collect()
 }

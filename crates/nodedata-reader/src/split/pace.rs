@@ -79,10 +79,12 @@ fn rate_of(times: &[f64]) -> f64 {
     round.into_iter().find(|it| keeps(times, *it)).unwrap_or(exact)
 }
 
-/// Whether every step lies where a rate puts it.
+/// Whether every step lies where a rate puts it, whose steps lie farther apart than that is known.
 fn keeps(times: &[f64], fps: f64) -> bool {
     let gap = 1e9 / fps;
-    fps > 0.0 && times.iter().enumerate().all(|(step, it)| (it - step as f64 * gap).abs() <= TOLERANCE_NS)
+    fps > 0.0
+        && TOLERANCE_NS < gap
+        && times.iter().enumerate().all(|(step, it)| (it - step as f64 * gap).abs() <= TOLERANCE_NS)
 }
 
 #[cfg(test)]

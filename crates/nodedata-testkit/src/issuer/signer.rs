@@ -12,8 +12,8 @@ use ring::{
 use serde_json::{Value, json};
 
 /// Made once with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -outform DER | base64 -w 100`, since `ring` makes no
-/// such keys. It guards nothing.
-const RSA: &str = include_str!("rsa.pkcs8.base64");
+/// such keys: PKCS #1. It guards nothing.
+const RSA: &str = include_str!("rsa.pkcs1.base64");
 
 /// A private key, and the name under which its issuer publishes the public one.
 pub struct Signer {
@@ -40,7 +40,7 @@ impl Signer {
     pub fn rs256(kid: &str) -> Self {
         let text: String = RSA.split_whitespace().collect();
         let key =
-            RsaKeyPair::from_pkcs8(&STANDARD.decode(text).expect("the file is base64")).expect("it is a key");
+            RsaKeyPair::from_der(&STANDARD.decode(text).expect("the file is base64")).expect("it is a key");
         Self { kid: kid.to_owned(), key: Key::Rs256(Box::new(key)) }
     }
 
