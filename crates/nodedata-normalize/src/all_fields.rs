@@ -60,7 +60,10 @@ pub fn decode_videos(spec: &mut StepSpec, options: &OpenOptions, streams: &[Stre
         let Ok(found) = resolve(path, streams) else { continue };
         let stream = &streams[found.stream];
         if found.columns.iter().any(|it| is_video(stream, *it)) {
-            field.encoding = decoding_of(path, options).or_else(|| decoding_of(&stream.name, options));
+            let names: [&str; 2] = [path, &stream.name];
+            // Either name goes before a pattern that fits the other.
+            let exact = names.iter().find_map(|it| options.decode.get(*it)).copied();
+            field.encoding = exact.or_else(|| names.iter().find_map(|it| decoding_of(it, options)));
         }
     }
     Ok(())
