@@ -145,6 +145,10 @@ fn what_cannot_be_decoded_is_told() {
         .exits(3);
     assert!(work.json("coded/report.json").to_string().contains("camera-not-decoded"), "{}", ran.stderr);
 
+    let video = corpus::fixtures("mcap/special").join("foxglove_video_h264.mcap").display().to_string();
+    let ran = work.run(["convert", &video, "--rate", "30", "--out", "x"]).exits(2);
+    assert!(ran.stderr.contains("`--decode TOPIC=jpeg`"), "{}", ran.stderr);
+
     let ran = work.run(["convert", "log.mcap", "--decode", "/one=png", "--out", "x"]).exits(1);
     assert!(ran.stderr.contains("decoded where steps are made of them"), "{}", ran.stderr);
     let ran =

@@ -326,7 +326,12 @@ impl Compiler<'_> {
         }
         if self.spec.fields.is_empty() {
             let mistake = Mistake::new("fields", "no field is mapped, so steps would be empty");
-            self.mistakes.push(mistake.with_hint("`node-data init SRC` proposes fields"));
+            let has_video =
+                self.streams.iter().any(|it| (0..it.features.len()).any(|column| is_video(it, column)));
+            self.mistakes.push(mistake.with_hint(match has_video {
+                true => "video is decoded where that is asked for: by `--decode TOPIC=jpeg`, or with its topic under `fields`",
+                false => "`node-data init SRC` proposes fields",
+            }));
         }
         if self.spec.keep_streams && self.spec.episodes != Cut::Whole {
             let mistake = Mistake::new(
