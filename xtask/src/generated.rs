@@ -1,7 +1,11 @@
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     json_reference,
+    test_command::WHOLE_WORKSPACE,
     workspace::{self, Result},
 };
 
@@ -74,16 +78,9 @@ fn bundle_definitions(check: bool) -> Result<()> {
     }
     let committed = workspace::root().join(BUNDLE);
     let out = if check { workspace::target_dir().join("definitions.zst") } else { committed.clone() };
-    let mut make = workspace::cargo(&[
-        "run",
-        "--quiet",
-        "--package",
-        "nodedata-ros",
-        "--example",
-        "bundle_definitions",
-        "--",
-    ]);
-    make.arg(workspace::root().join(LAYOUTS)).arg(&out).arg(&ros);
+    let program = build_for_tests("--example", "bundle_definitions")?;
+    let mut make = Command::new(program);
+    make.arg(workspace::root().join(LAYOUTS)).arg(&out).arg(&ros).current_dir(workspace::root());
     let mut vendor = vendor.into_os_string();
     vendor.push("=vendor");
     workspace::run(make.arg(vendor))?;
@@ -95,20 +92,24 @@ fn bundle_definitions(check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds the debug binary with the features the whole workspace agrees on, so that tests reuse it.
+/// Builds the debug binary.
 ///
 /// # Errors
 /// When it does not compile.
 pub(crate) fn build_node_data() -> Result<()> {
-    workspace::run(&mut workspace::cargo(&[
-        "build",
-        "--quiet",
-        "--workspace",
-        "--features",
-        "xtask/bench",
-        "--bin",
-        "node-data",
-    ]))
+    build_for_tests("--bin", "node-data").map(drop)
+}
+
+/// Builds a debug program with the features the whole workspace agrees on, so that tests reuse what it is made of.
+///
+/// # Errors
+/// When it does not compile.
+fn build_for_tests(kind: &str, name: &str) -> Result<PathBuf> {
+    let mut build = workspace::cargo(&["build", "--quiet"]);
+    workspace::run(build.args(WHOLE_WORKSPACE).args([kind, name]))?;
+    let folder = workspace::target_dir().join("debug");
+    let folder = if kind == "--example" { folder.join("examples") } else { folder };
+    Ok(folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Builds the binary as it is shipped, for measuring.

@@ -28,7 +28,7 @@ const LEFT_OUT: &str = "NODEDATA_TEST_SKIPPED";
 
 /// What every build of a test run covers. Always the same, so that no part builds a dependency again
 /// with other features; the bench is in it so that it cannot rot.
-const WHOLE_WORKSPACE: [&str; 3] = ["--workspace", "--features", "xtask/bench"];
+pub(crate) const WHOLE_WORKSPACE: [&str; 3] = ["--workspace", "--features", "xtask/bench"];
 
 /// The test binary `name` of a package, as the tests were run from it: another selection of features would build it
 /// again.
