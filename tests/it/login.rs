@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Runs with a configuration of its own, `stdin` handed over.
-fn run(work: &Work, variables: &[(&str, &str)], stdin: &str, args: &[&str]) -> Ran {
+pub(crate) fn run(work: &Work, variables: &[(&str, &str)], stdin: &str, args: &[&str]) -> Ran {
     let mut process = Command::new(env!("CARGO_BIN_EXE_node-data"))
         .args(args)
         .current_dir(work.path(""))
@@ -21,6 +21,7 @@ fn run(work: &Work, variables: &[(&str, &str)], stdin: &str, args: &[&str]) -> R
         .env("XDG_CACHE_HOME", work.path("cache"))
         .env_remove("NODEDATA_TOKEN")
         .env_remove("NODEDATA_STORE")
+        .env_remove("NODEDATA_OIDC_CLIENT_SECRET")
         .env_remove("RUST_LOG")
         .env("NODEDATA_USER", "acme")
         .envs(variables.iter().copied())

@@ -1,37 +1,9 @@
 //! Logging in at an issuer: with a browser elsewhere, and as CI does.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
-
 use nodedata_testkit::issuer::Issuer;
 use serde_json::json;
 
-use crate::{
-    command::{Ran, Work},
-    served::Served,
-};
-
-fn run(work: &Work, stdin: &str, args: &[&str]) -> Ran {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_node-data"))
-        .args(args)
-        .current_dir(work.path(""))
-        .env("XDG_CONFIG_HOME", work.path("config"))
-        .env_remove("NODEDATA_TOKEN")
-        .env_remove("NODEDATA_STORE")
-        .env_remove("NODEDATA_OIDC_CLIENT_SECRET")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read it is free to end first.
-    drop(process.stdin.take().unwrap().write_all(stdin.as_bytes()));
-    let output = process.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
+use crate::{command::Work, login::run, served::Served};
 
 /// The one file of a token that is kept.
 fn kept(work: &Work) -> String {
@@ -49,10 +21,10 @@ fn a_device_is_let_in_from_a_browser_elsewhere() {
     let served = Served::with(&work, &["--oidc-issuer", &issuer.url(), "--oidc-client-id", "node-data"]);
     let url = served.url.as_str();
     issuer.set_device(&["access_denied"]);
-    let refused = run(&work, "", &["login", "--store", url]).exits(1);
+    let refused = run(&work, &[], "", &["login", "--store", url]).exits(1);
     assert!(refused.stderr.contains("refused in the browser"), "{}", refused.stderr);
     assert!(!work.path("config").exists());
-    let login = run(&work, "", &["login", "--store", url]).exits(0);
+    let login = run(&work, &[], "", &["login", "--store", url]).exits(0);
     let told =
         format!("open {}/activate?user_code=WDJB-MJHT in a browser; the code is WDJB-MJHT", issuer.url());
     assert!(login.stderr.contains(&told), "{}", login.stderr);
@@ -64,13 +36,13 @@ fn a_device_is_let_in_from_a_browser_elsewhere() {
     let secret = kept(&work);
     let secret = secret.split("ndp_").nth(1).unwrap().split('"').next().unwrap();
     assert!(!login.stdout.contains(secret) && !login.stderr.contains(secret));
-    let who = run(&work, "", &["whoami", "--store", url, "--format", "json"]).exits(0);
+    let who = run(&work, &[], "", &["whoami", "--store", url, "--format", "json"]).exits(0);
     assert_eq!(who.json()["account"], "ada");
     // A token that an operator made is still asked for, on request.
-    let prompt = run(&work, "", &["login", "--store", url, "--token-prompt"]).exits(2);
+    let prompt = run(&work, &[], "", &["login", "--store", url, "--token-prompt"]).exits(2);
     assert!(prompt.stderr.contains("no terminal"), "{}", prompt.stderr);
-    run(&work, "", &["logout", "--store", url]).exits(0);
-    run(&work, "", &["whoami", "--store", url]).exits(1);
+    run(&work, &[], "", &["logout", "--store", url]).exits(0);
+    run(&work, &[], "", &["whoami", "--store", url]).exits(1);
 }
 
 #[test]
@@ -87,10 +59,10 @@ fn ci_exchanges_what_it_has() {
     let token = |repository: &str| {
         issuer.token(json!({"sub": "job", "aud": "https://data.example", "repository": repository}))
     };
-    let refused = run(&work, &token("acme/other"), &login).exits(1);
+    let refused = run(&work, &[], &token("acme/other"), &login).exits(1);
     assert!(refused.stderr.contains("nobody here is known"), "{}", refused.stderr);
     let identity = token("acme/robots");
-    let done = run(&work, &format!("{identity}\n"), &login).exits(0);
+    let done = run(&work, &[], &format!("{identity}\n"), &login).exits(0);
     assert_eq!(
         (&done.json()["account"], &done.json()["scopes"][0]),
         (&"acme".into(), &"publish:acme/*".into())
@@ -98,7 +70,7 @@ fn ci_exchanges_what_it_has() {
     assert!(done.json()["expires"].is_string() && !done.stdout.contains(&identity));
     assert!(kept(&work).contains("\"acme\""));
     // People have no issuer here, and are asked for a token as before.
-    let prompt = run(&work, "", &["login", "--store", &served.url]).exits(2);
+    let prompt = run(&work, &[], "", &["login", "--store", &served.url]).exits(2);
     assert!(prompt.stderr.contains("--token-stdin"), "{}", prompt.stderr);
 }
 
@@ -107,7 +79,7 @@ fn a_server_that_would_believe_anybody_does_not_start() {
     let work = Work::new();
     let serve = |flags: &[&str]| {
         let args: Vec<&str> = ["serve", "--listen", "127.0.0.1:0"].iter().chain(flags).copied().collect();
-        run(&work, "", &args)
+        run(&work, &[], "", &args)
     };
     let clear = serve(&["--oidc-issuer", "http://id.example", "--oidc-client-id", "x"]).exits(2);
     assert!(clear.stderr.contains("no address that can be trusted"), "{}", clear.stderr);

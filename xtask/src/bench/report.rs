@@ -129,6 +129,13 @@ pub(super) fn goal_table(goals: impl IntoIterator<Item = (String, String, bool)>
     text
 }
 
+/// The goal of the heap, held against the highest peak of those whose names are given; none where nothing was counted.
+pub(super) fn heap_goal<'a>(peaks: impl Iterator<Item = (u64, &'a str)>) -> Option<(String, String, bool)> {
+    let (found, name) = peaks.max()?;
+    let goal = format!("peak heap ≤ {} MiB", mebibytes(HEAP_BYTES_MAX));
+    Some((goal, format!("{} MiB ({name})", mebibytes(found)), found <= HEAP_BYTES_MAX))
+}
+
 /// How a goal's line ends.
 pub(super) fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "**missed**" }

@@ -14,8 +14,8 @@ use std::{
 };
 
 use nodedata_registry::{
-    DataClass, DatasetState, Gate, Operation, Sensitivity, Store, Visibility, delete_dataset, http::Token,
-    move_dataset,
+    DataClass, DatasetState, Gate, Operation, Sensitivity, Store, Visibility, delete_dataset,
+    gate::AuditLine, http::Token, move_dataset,
 };
 use nodedata_server::{EVENT, EVENT_ID, Hook, SIGNATURE};
 use reqwest::Method;
@@ -213,6 +213,15 @@ fn what_was_not_taken_outlives_the_server() {
     assert_eq!((taken.header(EVENT_ID), &taken.body), (refused.header(EVENT_ID), &refused.body));
 }
 
+/// The line of an event that is no longer tried, once it is there.
+fn given_up(site: &Site) -> AuditLine {
+    let line = (0..600).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        site.audit().into_iter().find(|it| it.event.action == "notify")
+    });
+    line.unwrap()
+}
+
 #[test]
 fn what_nobody_takes_for_a_month_is_given_up_with_a_line() {
     let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
@@ -223,11 +232,7 @@ fn what_nobody_takes_for_a_month_is_given_up_with_a_line() {
     let id = receiver.next().header(EVENT_ID).to_owned();
     // Whether the first try is noted before or after that is the server's to say: then another one comes, or none.
     site.clock.advance(31 * 86_400);
-    let given_up = (0..600).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        site.audit().into_iter().find(|it| it.event.action == "notify")
-    });
-    let line = given_up.unwrap();
+    let line = given_up(&site);
     assert_eq!((line.event.subject, line.event.reason.as_deref()), (Some(id), Some("status 500")));
     assert!(site.get("metrics", None).text().contains("nodedata_hook_events_waiting 0\n"));
 }
@@ -252,11 +257,7 @@ fn what_waits_for_a_hook_that_is_gone_goes_after_a_month() {
     std::thread::sleep(tended * 10);
     assert!(site.get("metrics", None).text().contains(waits));
     day(2);
-    let given_up = (0..600).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        site.audit().into_iter().find(|it| it.event.action == "notify")
-    });
-    let line = given_up.unwrap();
+    let line = given_up(&site);
     assert_eq!(
         (line.event.subject, line.event.reason.as_deref()),
         (Some(id), Some("the hook is no longer named"))

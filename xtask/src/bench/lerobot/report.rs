@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Decoded, ENCODINGS, Figures, Passed};
 use crate::{
     bench::conversion::Conversion,
-    bench::report::{HEAP_BYTES_MAX, goal_table, mebibytes},
+    bench::report::{goal_table, heap_goal, mebibytes},
     bench_command::Options,
 };
 
@@ -136,11 +136,8 @@ fn goals(figures: &Figures) -> Vec<(String, String, bool)> {
     }
     let passed = figures.passed.iter().map(|it| (&it.set, &it.convert));
     let decoded = figures.decoded.iter().flat_map(|it| it.converts.iter().map(|convert| (&it.set, convert)));
-    let heaps = passed.chain(decoded).filter_map(|(set, it)| Some((it.heap_peak_bytes?, &set.name)));
-    if let Some((found, set)) = heaps.max() {
-        let goal = format!("peak heap ≤ {} MiB", mebibytes(HEAP_BYTES_MAX));
-        goals.push((goal, format!("{} MiB ({set})", mebibytes(found)), found <= HEAP_BYTES_MAX));
-    }
+    let all = passed.chain(decoded);
+    goals.extend(heap_goal(all.filter_map(|(set, it)| Some((it.heap_peak_bytes?, &*set.name)))));
     goals
 }
 

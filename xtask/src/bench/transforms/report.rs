@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Figures, Pictures, Row, frames::N_FRAMES};
 use crate::{
-    bench::report::{HEAP_BYTES_MAX, goal_table, mebibytes},
+    bench::report::{goal_table, heap_goal, mebibytes},
     bench_command::Options,
 };
 
@@ -99,11 +99,7 @@ fn goals(figures: &Figures) -> Vec<(String, String, bool)> {
             Some(Pictures { opencv: None, .. }) => {}
         }
     }
-    let heaps = figures.rows.iter().filter_map(|it| Some((it.with.heap_peak_bytes?, it.name)));
-    if let Some((found, name)) = heaps.max() {
-        let goal = format!("peak heap ≤ {} MiB", mebibytes(HEAP_BYTES_MAX));
-        goals.push((goal, format!("{} MiB ({name})", mebibytes(found)), found <= HEAP_BYTES_MAX));
-    }
+    goals.extend(heap_goal(figures.rows.iter().filter_map(|it| Some((it.with.heap_peak_bytes?, it.name)))));
     goals
 }
 

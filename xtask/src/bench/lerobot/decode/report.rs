@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Figures, Job, Profile, Row};
 use crate::{
-    bench::report::{HEAP_BYTES_MAX, goal_table, mebibytes},
+    bench::report::{goal_table, heap_goal, mebibytes},
     bench_command::Options,
 };
 
@@ -140,11 +140,7 @@ fn goals(figures: &Figures) -> Vec<(String, String, bool)> {
         }
     }
     let jobs = figures.rows.iter().flat_map(|row| row.jobs.iter().map(|job| (&row.set.name, job)));
-    let heaps = jobs.filter_map(|(name, job)| Some((job.convert.heap_peak_bytes?, name)));
-    if let Some((found, name)) = heaps.max() {
-        let goal = format!("peak heap ≤ {} MiB", mebibytes(HEAP_BYTES_MAX));
-        goals.push((goal, format!("{} MiB ({name})", mebibytes(found)), found <= HEAP_BYTES_MAX));
-    }
+    goals.extend(heap_goal(jobs.filter_map(|(name, job)| Some((job.convert.heap_peak_bytes?, &**name)))));
     goals
 }
 
