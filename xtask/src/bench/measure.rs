@@ -11,8 +11,9 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::remove;
 use crate::workspace::{self, Result};
 
 /// What one run of a command needed.
@@ -62,7 +63,21 @@ pub(super) fn in_own_process(command: &[String]) -> Result<Measured> {
     in_own_process_with(command, &[])
 }
 
-/// The same in an environment that has `variables`, too.
+/// What a script of Python says of its own work, which it writes as JSON to `target`, beside what its process took. The file is
+/// removed.
+///
+/// # Errors
+/// When the command fails, or what it wrote is something else.
+pub(super) fn told_by<T: DeserializeOwned>(command: &[String], target: &Path) -> Result<(T, Measured)> {
+    let measured = in_own_process(command)?;
+    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
+    let text = std::fs::read(target).map_err(|err| failed(&err))?;
+    let told = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
+    remove(target)?;
+    Ok((told, measured))
+}
+
+/// As [`in_own_process`], in an environment that has `variables`, too.
 ///
 /// # Errors
 /// When the command fails, with what it said on stderr.

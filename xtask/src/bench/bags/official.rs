@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bench::{measure, path_text, remove},
+    bench::{measure, path_text},
     workspace::Result,
 };
 
@@ -26,11 +26,7 @@ pub(super) fn read(python: &Path, bag: &Path, n_wanted: u64, outputs: &Path) -> 
     let target = outputs.join("official.json");
     let script = include_str!("official.py").to_owned();
     let command = [path_text(python), "-c".to_owned(), script, path_text(bag), path_text(&target)];
-    measure::in_own_process(&command)?;
-    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
-    let text = std::fs::read(&target).map_err(|err| failed(&err))?;
-    let reading: Reading = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
-    remove(&target)?;
+    let (reading, _): (Reading, _) = measure::told_by(&command, &target)?;
     if reading.n_messages != n_wanted {
         return Err(format!("`rosbags` gave {} messages of {n_wanted}", reading.n_messages));
     }

@@ -35,11 +35,7 @@ pub(super) fn read(python: &Path, set: &Set, outputs: &Path) -> Result<Reading> 
     let cache = outputs.join("official.json.cache");
     let script = include_str!("official.py").to_owned();
     let command = [path_text(python), "-c".to_owned(), script, path_text(&set.path), path_text(&target)];
-    measure::in_own_process(&command)?;
-    let text = std::fs::read(&target).map_err(|err| format!("cannot read {}: {err}", target.display()))?;
-    let reading: Reading =
-        serde_json::from_slice(&text).map_err(|err| format!("cannot read {}: {err}", target.display()))?;
-    remove(&target)?;
+    let (reading, _): (Reading, _) = measure::told_by(&command, &target)?;
     remove(&cache)?;
     if reading.n_frames != set.n_frames {
         return Err(format!("the official reader gave {} frames of {}", reading.n_frames, set.n_frames));

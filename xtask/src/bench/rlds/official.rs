@@ -29,11 +29,7 @@ pub(super) fn read(python: &Path, set: &Set, outputs: &Path) -> Result<Reading> 
     let script = include_str!("official.py").to_owned();
     let source = path_text(&set.version());
     let command = [path_text(python), "-c".to_owned(), script, source, path_text(&target)];
-    measure::in_own_process(&command)?;
-    let text = std::fs::read(&target).map_err(|err| format!("cannot read {}: {err}", target.display()))?;
-    let reading: Reading =
-        serde_json::from_slice(&text).map_err(|err| format!("cannot read {}: {err}", target.display()))?;
-    remove(&target)?;
+    let (reading, _): (Reading, _) = measure::told_by(&command, &target)?;
     remove(&written)?;
     if reading.n_steps != set.n_steps {
         return Err(format!("TFDS gave {} steps of {}", reading.n_steps, set.n_steps));

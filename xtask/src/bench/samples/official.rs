@@ -39,11 +39,7 @@ pub(super) fn read(python: &Path, kind: Kind, set: &Set, outputs: &Path) -> Resu
     let script = include_str!("official.py").to_owned();
     let paths = [path_text(&set.path), path_text(&target)];
     let command = [[path_text(python), "-c".to_owned(), script, job.to_owned()].as_slice(), &paths].concat();
-    let measured = measure::in_own_process(&command)?;
-    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
-    let text = std::fs::read(&target).map_err(|err| failed(&err))?;
-    let reading: Reading = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
-    remove(&target)?;
+    let (reading, measured): (Reading, _) = measure::told_by(&command, &target)?;
     remove(&written)?;
     if reading.n_rows != set.n_rows {
         return Err(format!("Python gave {} rows of {}", reading.n_rows, set.n_rows));

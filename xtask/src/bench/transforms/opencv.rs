@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frames::{Frames, N_FRAMES};
 use crate::{
-    bench::{measure, path_text, remove},
+    bench::{measure, path_text},
     workspace::Result,
 };
 
@@ -31,11 +31,7 @@ pub(super) fn work(python: &Path, frames: &Frames, outputs: &Path) -> Result<Rea
     let kind = if frames.is_jpeg { "jpeg" } else { "raw" };
     let paths = [path_text(&frames.path), path_text(&target)];
     let command = [[path_text(python), "-c".to_owned(), script, kind.to_owned()].as_slice(), &paths].concat();
-    measure::in_own_process(&command)?;
-    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
-    let text = std::fs::read(&target).map_err(|err| failed(&err))?;
-    let reading: Reading = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
-    remove(&target)?;
+    let (reading, _): (Reading, _) = measure::told_by(&command, &target)?;
     if reading.n_frames != N_FRAMES {
         return Err(format!("OpenCV made {} frames of {N_FRAMES}", reading.n_frames));
     }

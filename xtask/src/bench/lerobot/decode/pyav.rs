@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bench::{
         lerobot::{footage::Film, set::Set},
-        measure, path_text, remove,
+        measure, path_text,
     },
     workspace::Result,
 };
@@ -38,11 +38,7 @@ pub(super) fn read(
     let mut command =
         vec![path_text(python), "-c".to_owned(), include_str!("pyav.py").to_owned(), path_text(&target)];
     command.extend(videos.iter().map(|it| path_text(it)));
-    measure::in_own_process(&command)?;
-    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
-    let text = std::fs::read(&target).map_err(|err| failed(&err))?;
-    let reading: Reading = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
-    remove(&target)?;
+    let (reading, _): (Reading, _) = measure::told_by(&command, &target)?;
     let frame_bytes: u64 = film.size.iter().map(|it| u64::from(*it)).product::<u64>() * 3;
     if (reading.n_frames, reading.n_bytes) != (set.n_frames, set.n_frames * frame_bytes) {
         let Reading { n_frames, n_bytes, .. } = reading;
