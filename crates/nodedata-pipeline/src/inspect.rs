@@ -11,10 +11,13 @@ use nodedata_core::{
 };
 use nodedata_dataset::{DamageEntry, NotRead};
 use nodedata_quality::{Offsets, Pace, stamp_column};
-use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{OpenedSource, open_source, scan::each_window, window::windows};
+use crate::{
+    OpenedSource, open_source,
+    scan::each_window,
+    window::{batches, windows},
+};
 
 /// Equal stretches of time that a timeline is told in.
 pub(crate) const CELLS: usize = 60;
@@ -416,25 +419,7 @@ fn stamp_offsets(
     }
     let options = ReadOptions { streams: Some(stamped), ..ReadOptions::default() };
     for window in windows(plan.partitions.iter()) {
-        let read: Vec<Result<Vec<_>>> = window
-            .clone()
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|partition| {
-                let mut stream = typed.read(partition, &options)?;
-                let mut batches = Vec::new();
-                loop {
-                    match stream.next_batch() {
-                        Ok(Some(batch)) => batches.push(batch),
-                        Ok(None) => return Ok(batches),
-                        // Told by the first reading already.
-                        Err(err) if err.loss().is_some() => {}
-                        Err(err) => return Err(err),
-                    }
-                }
-            })
-            .collect();
-        for batch in read.into_iter().collect::<Result<Vec<_>>>()?.iter().flatten() {
+        for batch in batches(typed, window.clone(), &options)? {
             if let Some(pace) = paces.get_mut(&batch.stream) {
                 pace.observe(&plan.streams[batch.stream.0 as usize], &batch.rows);
             }

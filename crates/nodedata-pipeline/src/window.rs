@@ -69,6 +69,34 @@ pub(crate) fn windows<'a>(partitions: impl Iterator<Item = &'a Partition>) -> Ve
     windows
 }
 
+/// The batches of a window's partitions, in their order. Damage is passed over: whoever looks twice has told of it the first time.
+///
+/// # Errors
+/// What no salvage passes over.
+pub(crate) fn batches(
+    source: &dyn Source,
+    window: Range<usize>,
+    options: &ReadOptions,
+) -> Result<Vec<Batch>> {
+    let read: Vec<Result<Vec<Batch>>> = window
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|partition| {
+            let mut stream = source.read(partition, options)?;
+            let mut batches = Vec::new();
+            loop {
+                match stream.next_batch() {
+                    Ok(Some(batch)) => batches.push(batch),
+                    Ok(None) => return Ok(batches),
+                    Err(err) if err.loss().is_some() => {}
+                    Err(err) => return Err(err),
+                }
+            }
+        })
+        .collect();
+    Ok(read.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 /// Decodes the partitions of one window, by position. Without `salvage` the first damage in their order is the error.
 pub(crate) fn read_window(
     source: &dyn Source,

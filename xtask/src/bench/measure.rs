@@ -175,6 +175,13 @@ pub(super) fn median_of(runs: &[Measured]) -> Measured {
     }
 }
 
+/// The reading in the middle by one of its figures, whole: its figures belong together. `None` of nothing.
+pub(super) fn middle<T>(mut readings: Vec<T>, figure: fn(&T) -> f64) -> Option<T> {
+    readings.sort_by(|one, two| figure(one).total_cmp(&figure(two)));
+    let middle = readings.len() / 2;
+    (middle < readings.len()).then(|| readings.swap_remove(middle))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +191,13 @@ mod tests {
         let run = |wall_s, rss_peak_bytes| Measured { wall_s, rss_peak_bytes, ..Measured::default() };
         assert_eq!(median_of(&[run(3.0, 1), run(1.0, 9), run(2.0, 5)]), run(2.0, 9));
         assert_eq!(median_of(&[run(1.0, 0), run(2.0, 0)]).wall_s, 1.5);
+    }
+
+    #[test]
+    fn the_reading_in_the_middle_is_whole() {
+        let readings = vec![("slow", 3.0), ("middle", 2.0), ("fast", 1.0)];
+        assert_eq!(middle(readings, |it| it.1), Some(("middle", 2.0)));
+        assert_eq!(middle(Vec::<f64>::new(), |it| *it), None);
     }
 
     #[test]

@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
 use nodedata_core::{DType, Dim, ReadOptions, Result, Source, Storage, StreamId, StreamSchema};
-use rayon::prelude::*;
 
-use crate::window::windows;
+use crate::window::{batches, windows};
 
 /// Different texts of one feature that are kept.
 const TEXTS_MAX: usize = 5;
@@ -33,23 +32,7 @@ pub(super) fn look(source: &dyn Source) -> Result<Vec<Seen>> {
     }
     let options = ReadOptions { streams: Some(wanted), ..ReadOptions::default() };
     for window in windows(plan.partitions.iter()) {
-        let read: Vec<Result<Vec<_>>> = window
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|partition| {
-                let mut stream = source.read(partition, &options)?;
-                let mut batches = Vec::new();
-                loop {
-                    match stream.next_batch() {
-                        Ok(Some(batch)) => batches.push(batch),
-                        Ok(None) => return Ok(batches),
-                        Err(err) if err.loss().is_some() => {}
-                        Err(err) => return Err(err),
-                    }
-                }
-            })
-            .collect();
-        for batch in read.into_iter().collect::<Result<Vec<_>>>()?.iter().flatten() {
+        for batch in batches(source, window, &options)? {
             all[batch.stream.0 as usize].take_in(&batch.rows);
         }
     }

@@ -18,7 +18,7 @@ use self::{official::Reading, ros1::Chunks};
 use super::{
     conversion::{Conversion, convert},
     inputs::{self, Input, Mix},
-    measure::{self, Measured, median, median_of},
+    measure::{self, Measured, median, median_of, middle},
     path_text, remove,
 };
 use crate::{
@@ -192,7 +192,7 @@ fn time_all(
             to_mcap: over(&wall(&mcaps), &wall(&converts)),
             to_copy: over(&copies, &wall(&converts)),
             to_official: (!official.is_empty()).then(|| over(&official, &wall(&converts))),
-            official: official::median_of(readings),
+            official: middle(readings, |it| it.wall_s),
         }
     });
     let bags = bags.collect();

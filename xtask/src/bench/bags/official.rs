@@ -32,10 +32,3 @@ pub(super) fn read(python: &Path, bag: &Path, n_wanted: u64, outputs: &Path) -> 
     }
     Ok(reading)
 }
-
-/// The reading in the middle, by time on the clock.
-pub(super) fn median_of(mut readings: Vec<Reading>) -> Option<Reading> {
-    readings.sort_by(|one, two| one.wall_s.total_cmp(&two.wall_s));
-    let middle = readings.len() / 2;
-    (middle < readings.len()).then(|| readings.swap_remove(middle))
-}

@@ -23,7 +23,7 @@ use self::{
 use super::{
     against,
     conversion::{Conversion, convert},
-    measure::{self, Measured, median_of},
+    measure::{self, Measured, median_of, middle},
     path_text, remove,
 };
 use crate::{
@@ -207,5 +207,5 @@ fn time_decoded(set: Set, outputs: &Path, options: &Options) -> Result<Decoded> 
         }
     }
     let converts = converts.iter().map(|it| Conversion::middle(it)).collect();
-    Ok(Decoded { set, converts, official: official::median_of(readings) })
+    Ok(Decoded { set, converts, official: middle(readings, |it| it.cpu_s) })
 }

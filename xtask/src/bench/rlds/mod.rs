@@ -15,7 +15,7 @@ use self::{
 use super::{
     against,
     conversion::{Conversion, convert},
-    measure::{self, Measured, median, median_of},
+    measure::{self, Measured, median, median_of, middle},
     path_text, remove,
 };
 use crate::{
@@ -139,7 +139,7 @@ fn time_all(set: Set, outputs: &Path, options: &Options) -> Result<Row> {
         copy: median_of(&copies),
         ours_framing: median_of(&ours_framing),
         crate_framing: median_of(&crate_framing),
-        official: official::median_of(readings),
+        official: middle(readings, |it| it.wall_s),
         ratios,
     })
 }

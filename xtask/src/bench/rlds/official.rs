@@ -36,10 +36,3 @@ pub(super) fn read(python: &Path, set: &Set, outputs: &Path) -> Result<Reading> 
     }
     Ok(reading)
 }
-
-/// The reading in the middle, by time on the clock.
-pub(super) fn median_of(mut readings: Vec<Reading>) -> Option<Reading> {
-    readings.sort_by(|one, two| one.wall_s.total_cmp(&two.wall_s));
-    let middle = readings.len() / 2;
-    (middle < readings.len()).then(|| readings.swap_remove(middle))
-}

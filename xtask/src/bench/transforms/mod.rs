@@ -14,7 +14,7 @@ use super::{
     against,
     conversion::{Conversion, convert},
     inputs::{self, Input, Mix},
-    measure::{self, Measured, even_ground, median, median_of},
+    measure::{self, Measured, even_ground, median, median_of, middle},
     path_text,
 };
 use crate::{
@@ -210,14 +210,8 @@ fn beside_opencv(
     let of_conversion =
         of_conversion.map(|(it, ours)| a_frame(it) / (ours.measured.cpu_s / n_converted as f64));
     let (to_library, to_conversion) = (median(of_library.collect()), median(of_conversion.collect()));
-    let mut readings = readings;
-    readings.sort_by(|one, two| one.cpu_s.total_cmp(&two.cpu_s));
-    let middle = readings.len() / 2;
-    (middle < readings.len()).then(|| OpenCv {
-        reading: readings.swap_remove(middle),
-        to_library,
-        to_conversion,
-    })
+    let reading = middle(readings, |it| it.cpu_s)?;
+    Some(OpenCv { reading, to_library, to_conversion })
 }
 
 #[cfg(test)]

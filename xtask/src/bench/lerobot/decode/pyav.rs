@@ -46,10 +46,3 @@ pub(super) fn read(
     }
     Ok(reading)
 }
-
-/// The reading in the middle, by CPU time.
-pub(super) fn median_of(mut readings: Vec<Reading>) -> Option<Reading> {
-    readings.sort_by(|one, two| one.cpu_s.total_cmp(&two.cpu_s));
-    let middle = readings.len() / 2;
-    (middle < readings.len()).then(|| readings.swap_remove(middle))
-}
