@@ -7,6 +7,7 @@ use nodedata_registry::{
 use super::*;
 use crate::{
     case::{Action, Case},
+    oidc::{Groups, Identity},
     principal::Scope,
 };
 
@@ -35,6 +36,31 @@ fn tokens_are_hashed_scoped_and_end() {
         assert!(!bytes.windows(secret.len()).any(|it| it == secret), "the secret itself is nowhere");
     }
     assert!(Database::open(None).unwrap().create_token("A b", &[Scope::Read], 1, now()).is_err());
+}
+
+#[test]
+fn groups_of_a_login_go_with_its_token() {
+    let database = Database::open(None).unwrap();
+    let log_in = |now| {
+        let names = ["oidc-a", "oidc-b"].map(str::to_owned).into();
+        let identity = Identity {
+            account: "ada".to_owned(),
+            scopes: vec![Scope::Roles],
+            groups: Some(Groups { names, n_left_out: 0 }),
+            until: now + Duration::hours(12),
+            of: "https://id.example ada-1".to_owned(),
+        };
+        database.exchange_token(&identity, now).unwrap().id
+    };
+    let first = log_in(now());
+    let second = log_in(now() + Duration::days(30));
+    assert_eq!(database.login_groups(&first).unwrap(), ["oidc-a", "oidc-b"]);
+    let later = now() + Duration::days(31);
+    let third = log_in(later);
+    assert!(database.login_groups(&first).unwrap().is_empty(), "its token is no longer listed");
+    let listed = database.tokens(Some("ada"), later).unwrap();
+    let listed: Vec<_> = listed.iter().map(|it| (it.id.as_str(), it.groups.join(" "))).collect();
+    assert_eq!(listed, [(second.as_str(), "oidc-a oidc-b".to_owned()), (third.as_str(), "oidc-a oidc-b".to_owned())]);
 }
 
 #[test]

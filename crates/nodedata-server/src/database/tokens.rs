@@ -13,7 +13,7 @@ use crate::{
     database::{
         Database,
         audit::append_line,
-        failed,
+        failed, login_groups,
         revocations::{Revoked, end_token, note_revoked},
         roles::roles_of,
     },
@@ -109,7 +109,12 @@ impl Database {
                 .map_err(failed)?;
             made.insert(it)?;
             it.execute("UPDATE tokens SET is_exchanged = 1 WHERE id = ?1", [&made.new.id]).map_err(failed)?;
-            let subject = format!("{} {} of {}", made.new.id, made.scopes, identity.of);
+            let mut subject = format!("{} {}", made.new.id, made.scopes);
+            if let Some(groups) = &identity.groups {
+                login_groups::put(it, &made.new.id, &groups.names)?;
+                subject.push_str(&format!(" in {groups}"));
+            }
+            subject.push_str(&format!(" of {}", identity.of));
             append_line(it, stamp(now), event(&made.account, "exchange-token", subject))
         })?;
         Ok(made.new)
@@ -169,7 +174,7 @@ impl Database {
             drop(connection.execute("UPDATE tokens SET last_used = ?2 WHERE id = ?1", params![id, seconds]));
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
-        let roles = roles_of(&connection, &account)?;
+        let roles = roles_of(&connection, &account, &id)?;
         Ok(Some(Principal { account: Some(account), scopes, token: Some(id), roles }))
     }
 
@@ -188,6 +193,7 @@ impl Database {
     /// All tokens, or those of an account, oldest first, without their secrets, which are not here.
     pub(crate) fn tokens(&self, account: Option<&str>, now: DateTime<Utc>) -> Result<Vec<TokenInfo>> {
         let connection = self.lock();
+        let mut groups = login_groups::by_token(&connection, account)?;
         let mut query = connection
             .prepare_cached(
                 "SELECT id, account, scopes, created, expires, revoked, last_used FROM tokens
@@ -203,8 +209,10 @@ impl Database {
                     false if expires <= now.timestamp() => "expired",
                     false => "active",
                 };
+                let id: String = row.get(0)?;
                 Ok(TokenInfo {
-                    id: row.get(0)?,
+                    groups: groups.remove(&id).unwrap_or_default(),
+                    id,
                     account: row.get(1)?,
                     scopes: row.get::<_, String>(2)?.split(' ').map(str::to_owned).collect(),
                     created: at(created),

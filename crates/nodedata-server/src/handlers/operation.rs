@@ -12,6 +12,7 @@ use crate::{
     app::App,
     call::Call,
     database::{NewToken, Rotation, TokenAsked},
+    handlers::roles::login_groups,
     metrics::Now,
     numbers,
     openapi::openapi,
@@ -50,10 +51,10 @@ pub(crate) fn description(_: &App, _: &Call) -> Answered<Reply> {
 }
 
 /// Whose token came, so that a login can be tried before it is kept.
-pub(crate) fn whoami(_: &App, call: &Call) -> Answered<Reply> {
+pub(crate) fn whoami(app: &App, call: &Call) -> Answered<Reply> {
     let scopes = call.principal.scopes.iter().map(ToString::to_string).collect();
     let (account, token) = (call.principal.who().to_owned(), call.principal.token.clone());
-    Reply::json(&WhoamiAnswer { account, scopes, token })
+    Reply::json(&WhoamiAnswer { account, scopes, groups: login_groups(app, call)?, token })
 }
 
 fn admin_only(app: &App, call: &Call, action: &str) -> Answered<()> {
