@@ -60,7 +60,10 @@ fn groups_of_a_login_go_with_its_token() {
     assert!(database.login_groups(&first).unwrap().is_empty(), "its token is no longer listed");
     let listed = database.tokens(Some("ada"), later).unwrap();
     let listed: Vec<_> = listed.iter().map(|it| (it.id.as_str(), it.groups.join(" "))).collect();
-    assert_eq!(listed, [(second.as_str(), "oidc-a oidc-b".to_owned()), (third.as_str(), "oidc-a oidc-b".to_owned())]);
+    assert_eq!(
+        listed,
+        [(second.as_str(), "oidc-a oidc-b".to_owned()), (third.as_str(), "oidc-a oidc-b".to_owned())]
+    );
 }
 
 #[test]
