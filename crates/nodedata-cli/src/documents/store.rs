@@ -45,7 +45,7 @@ pub(crate) struct Tokens<'a> {
 pub(crate) struct TokenRevoked<'a> {
     /// Its name.
     pub(crate) id: &'a str,
-    /// Whether it held until then.
+    /// Whether it, or one that it made in its own place, held until then.
     pub(crate) was_active: bool,
 }
 

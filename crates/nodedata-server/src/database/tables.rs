@@ -5,7 +5,7 @@ use crate::database::failed;
 
 /// What makes the tables, one step for each version; how many were taken is kept in the file's own header. A step that was
 /// published never changes.
-const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN, LOGINS, TAKEN_OVER];
+const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN, LOGINS, TAKEN_OVER, ROTATED];
 
 const FIRST: &str = "
 CREATE TABLE tokens (
@@ -133,6 +133,12 @@ CREATE TABLE login_groups (
   group_name TEXT NOT NULL,
   PRIMARY KEY (token, group_name)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Which token made another in its own place.
+const ROTATED: &str = "
+ALTER TABLE tokens ADD COLUMN rotated_from TEXT;
+CREATE INDEX rotated_tokens ON tokens (rotated_from);
 ";
 
 /// Takes the steps that are not taken yet, each whole or not at all, whoever else opens the file.

@@ -86,6 +86,29 @@ fn the_audit_log_is_a_chain_over_restarts() {
     assert!(verify_audit(&database.audit_since(0).unwrap()).is_err());
 }
 
+#[test]
+fn a_page_of_the_audit_log_ends_by_lines_and_by_bytes() {
+    let database = Database::open(None).unwrap();
+    let reason = "x".repeat(1 << 20);
+    for _ in 0..10 {
+        let event = AuditEvent { reason: Some(reason.clone()), ..AuditEvent::default() };
+        database.audit("2026-11-25T00:00:00Z".to_owned(), event).unwrap();
+    }
+    let mut text = String::new();
+    let mut pages = Vec::new();
+    loop {
+        let page = database.audit_since(text.lines().count() as u64).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() < audit::PAGE_BYTES + (2 << 20), "{}", page.len());
+        pages.push(page.lines().count());
+        text.push_str(&page);
+    }
+    assert_eq!(pages, [4, 4, 2], "of whole lines");
+    assert_eq!(verify_audit(&text).unwrap().next_seq, 10);
+}
+
 fn line() -> (String, AuditEvent) {
     ("2026-11-25T00:00:00Z".to_owned(), AuditEvent::default())
 }
