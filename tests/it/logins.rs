@@ -46,6 +46,27 @@ fn a_device_is_let_in_from_a_browser_elsewhere() {
 }
 
 #[test]
+fn groups_of_the_issuer_are_taken_over_and_told() {
+    let claims =
+        json!({"sub": "1", "preferred_username": "ada", "realm_access": {"roles": ["robots", "lab"]}});
+    let (work, issuer) = (Work::new(), Issuer::new(claims));
+    let issuer_url = issuer.url();
+    let flags = ["--oidc-issuer", &issuer_url, "--oidc-client-id", "node-data"];
+    let groups = ["--oidc-groups", "realm_access.roles", "--oidc-group-prefix", "kc-"];
+    let served = Served::with(&work, &[flags.as_slice(), &groups].concat());
+    let url = served.url.as_str();
+    run(&work, &[], "", &["login", "--store", url]).exits(0);
+    let who = run(&work, &[], "", &["whoami", "--store", url]).exits(0);
+    assert!(who.stdout.contains("\ngroups   kc-lab, kc-robots\n"), "{}", who.stdout);
+    let who = run(&work, &[], "", &["whoami", "--store", url, "--format", "json"]).exits(0);
+    assert_eq!(who.json()["groups"], json!(["kc-lab", "kc-robots"]));
+    let listed = run(&work, &[], "", &["token", "list", "--store", url]).exits(0);
+    assert!(listed.stdout.contains("read roles  in kc-lab kc-robots\n"), "{}", listed.stdout);
+    let own = run(&work, &[], "", &["group", "list", "--store", url, "--format", "json"]).exits(0);
+    assert_eq!(own.json()["groups"][0]["name"], "kc-lab");
+}
+
+#[test]
 fn ci_exchanges_what_it_has() {
     let (work, issuer) = (Work::new(), Issuer::new(json!({})));
     let rules = format!(
@@ -87,6 +108,13 @@ fn a_server_that_would_believe_anybody_does_not_start() {
     assert!(serve(&admin).exits(2).stderr.contains("would be an operator"));
     serve(&["--oidc-issuer", "https://id.example"]).exits(2);
     serve(&["--oidc-scope", "read"]).exits(2);
+    serve(&["--oidc-groups", "groups"]).exits(2);
+    let people = ["--oidc-issuer", "https://id.example", "--oidc-client-id", "x"];
+    serve(&[people.as_slice(), &["--oidc-group-prefix", "x-"]].concat()).exits(2);
+    serve(&[people.as_slice(), &["--oidc-group-scope", "groups"]].concat()).exits(2);
+    let prefix = [people.as_slice(), &["--oidc-groups", "groups", "--oidc-group-prefix", "Lab/"]].concat();
+    let prefix = serve(&prefix).exits(2);
+    assert!(prefix.stderr.contains("no group here can be called `Lab/`"), "{}", prefix.stderr);
     let rule = "- {issuer: https://ci.example, audience: x, claims: {}, account: acme, scopes: [read]}\n";
     std::fs::write(work.path("trust.yaml"), rule).unwrap();
     let open = serve(&["--oidc-trust", "trust.yaml"]).exits(2);

@@ -58,3 +58,13 @@ fn help_has_examples_and_exit_codes() {
         "{help}"
     );
 }
+
+#[test]
+fn help_of_a_new_token_names_every_scope() {
+    let help = Work::new().run(["serve", "--help"]).exits(0).stdout;
+    let (_, scope) = help.split_once("--scope <SCOPE>").unwrap();
+    let (scope, _) = scope.split_once("--days").unwrap();
+    for name in ["read", "roles", "admin", "read:", "push:", "publish:", "review:", "steward:"] {
+        assert!(scope.contains(&format!("`{name}`")), "{name} in {scope}");
+    }
+}

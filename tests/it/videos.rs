@@ -10,7 +10,7 @@ use nodedata_media::{
     image_header,
     mp4::{Mp4Limits, VideoTrack},
 };
-use nodedata_testkit::{annex_b, corpus};
+use nodedata_testkit::{FFMPEG_PACKET, FFMPEG_PACKET_DEFINITION, annex_b, corpus, ffmpeg_packet};
 
 use crate::{command::Work, tables::Dataset};
 
@@ -155,4 +155,38 @@ fn what_cannot_be_decoded_is_told() {
         work.run(["convert", "log.mcap", "--rate", "30", "--decode", "/state=png", "--out", "x"]).exits(2);
     assert!(ran.stderr.contains("/state"), "{}", ran.stderr);
     assert!(!work.path("x").exists());
+}
+
+/// A camera of `ffmpeg_image_transport`, one packet each 33 ms.
+fn packets(encoding: &str) -> Vec<u8> {
+    let mut writer = WriteOptions::new().chunk_size(Some(4096)).create(Cursor::new(Vec::new())).unwrap();
+    let schema = writer.add_schema(FFMPEG_PACKET, "ros2msg", FFMPEG_PACKET_DEFINITION.as_bytes()).unwrap();
+    let channel_id = writer.add_channel(schema, "/cam/ffmpeg", "cdr", &BTreeMap::new()).unwrap();
+    for (sequence, sample) in (0..).zip(&samples("h264_g2")) {
+        let time = 1_700_000_000_000_000_000 + 33_000_000 * u64::from(sequence);
+        let header = MessageHeader { channel_id, sequence, log_time: time, publish_time: time };
+        let payload = ffmpeg_packet(time.cast_signed(), encoding, 0, sample);
+        writer.write_to_known_channel(&header, &payload).unwrap();
+    }
+    writer.finish().unwrap();
+    writer.into_inner().into_inner()
+}
+
+#[test]
+fn packets_of_ffmpeg_become_pictures() {
+    let work = Work::new();
+    work.write("log.mcap", packets("h264;yuv420p;rgb8;bgr8"));
+    work.run(["convert", "log.mcap", "--rate", "30", "--decode", "*=jpeg", "--out", "out"]).exits(0);
+    assert_eq!(stored(&work.path("out"), "cam.ffmpeg"), (vec!["jpeg".to_owned()], 0));
+    work.run(["validate", "out", "--deep"]).exits(0);
+    // As a table of its own each packet stays as it is, and says where decoding can start.
+    work.run(["convert", "log.mcap", "--out", "topics"]).exits(0);
+    let tables = Dataset::open(work.path("topics")).tables();
+    let rows = &tables["/cam/ffmpeg"];
+    let is_key = rows.column_by_name("data.keyframe").unwrap().as_boolean();
+    assert_eq!(is_key.null_count(), 0);
+    assert!(is_key.value(0) && !is_key.value(1));
+    work.write("other.mcap", packets("ffv1"));
+    let ran = work.run(["convert", "other.mcap", "--rate", "30", "--decode", "*=png", "--out", "x"]).exits(1);
+    assert!(ran.stderr.contains("is coded as `ffv1`, which is not known here"), "{}", ran.stderr);
 }

@@ -228,7 +228,7 @@ fn explanation(
 
 /// What the columns of a shard say was done to their values.
 fn transforms(dataset: &Dataset, shard: &ShardEntry) -> Result<BTreeMap<String, Vec<Value>>> {
-    let schema = dataset.parquet(&shard.path)?.schema().clone();
+    let schema = dataset.parquet(&shard.path)?.builder.schema().clone();
     let told = schema.fields().iter().filter_map(|it| {
         let all: Vec<Value> = serde_json::from_str(it.metadata().get(meta::TRANSFORM)?).ok()?;
         Some((it.name().clone(), all))

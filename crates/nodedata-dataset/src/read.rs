@@ -6,7 +6,6 @@ use std::{
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use nodedata_arrow::Ranges;
 use nodedata_core::{
     EPISODE_INDEX, Error, ErrorKind, Feature, Files, Locus, ReadAt, Result, StreamId, StreamKind,
     StreamSchema,
@@ -14,10 +13,7 @@ use nodedata_core::{
 use nodedata_io::FolderFiles;
 use nodedata_schema::Schema;
 use parquet::{
-    arrow::{
-        ProjectionMask,
-        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
-    },
+    arrow::{ProjectionMask, arrow_reader::ArrowReaderOptions},
     file::{
         metadata::{PageIndexPolicy, RowGroupMetaData},
         statistics::Statistics,
@@ -32,7 +28,7 @@ use crate::{
     ledger::Report,
     manifest::{Manifest, ShardEntry},
     page_table::{Page, PageTable, each_page},
-    ranges::{Rows, footer},
+    ranges::{Builder, Opened, Rows},
     shard_index::ShardIndex,
 };
 
@@ -210,16 +206,18 @@ impl Dataset {
     /// # Errors
     /// `Io` when the file is missing, `Corrupt` when it is no Parquet file.
     pub fn shard(&self, entry: &ShardEntry) -> Result<Rows> {
-        Rows::new(&entry.path, self.parquet(&entry.path)?.with_batch_size(BATCH_ROWS))
+        self.parquet(&entry.path)?.with(|it| it.with_batch_size(BATCH_ROWS)).rows()
     }
 
-    pub(crate) fn parquet(&self, path: &str) -> Result<ParquetRecordBatchReaderBuilder<Ranges>> {
-        let file = Ranges(self.file(path)?);
+    pub(crate) fn parquet(&self, path: &str) -> Result<Opened> {
+        let file = self.file(path)?;
         let options = |policy| ArrowReaderOptions::new().with_page_index_policy(policy);
-        // A page index that cannot be read makes reading slower, nothing more.
-        let footer = footer(path, &file, options(PageIndexPolicy::Optional))
-            .or_else(|_| footer(path, &file, options(PageIndexPolicy::Skip)))?;
-        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
+        let opened = Opened::of(path, Arc::clone(&file), options(PageIndexPolicy::Optional));
+        opened.or_else(|err| match err.kind() {
+            // A page index that is damaged makes reading slower, nothing more.
+            ErrorKind::Corrupt => Opened::of(path, file, options(PageIndexPolicy::Skip)),
+            _ => Err(err),
+        })
     }
 
     /// The stream of a shard as its columns say, without `episode_index`.
@@ -332,10 +330,10 @@ impl Dataset {
         if !self.manifest.index.contains_key("video") {
             return Ok(Vec::new());
         }
-        let (path, builder) = self.index_builder("video", |_| true)?;
+        let (path, table) = self.index_file("video", |_| true)?;
         // One episode after the other asks for its own.
         let columns = |name: &str| name != PREROLL;
-        let rows = Rows::new(&path, with_columns(builder, columns))?;
+        let rows = table.with(|it| with_columns(it, columns)).rows()?;
         let mut all = Vec::new();
         for batch in rows {
             all.extend(entries::videos(&batch?).map_err(|err| err.at(Locus::path(&path)))?);
@@ -350,10 +348,9 @@ impl Dataset {
     /// `Corrupt`, also when the table has no row of that video; `Io`.
     pub fn preroll(&self, stream: &str, feature: &str, episode: u64) -> Result<Vec<PrerollEntry>> {
         let may_hold = |group: &RowGroupMetaData| episodes_of(group).is_none_or(|it| it.contains(&episode));
-        let (path, builder) = self.index_builder("video", may_hold)?;
+        let (path, table) = self.index_file("video", may_hold)?;
         let columns = |name: &str| matches!(name, EPISODE_INDEX | "stream" | "feature" | PREROLL);
-        let builder = with_columns(builder, columns).with_batch_size(PREROLL_ROWS);
-        for batch in Rows::new(&path, builder)? {
+        for batch in table.with(|it| with_columns(it, columns).with_batch_size(PREROLL_ROWS)).rows()? {
             let batch = batch?;
             let found = entries::row_of_video(&batch, stream, feature, episode)
                 .and_then(|row| row.map(|row| preroll_of(&batch, row)).transpose());
@@ -395,7 +392,7 @@ impl Dataset {
     /// `Io` or `Corrupt`.
     pub(crate) fn index_batches(&self, name: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let schema = match self.manifest.index.get(name) {
-            Some(entry) => self.parquet(&entry.path)?.schema().clone(),
+            Some(entry) => self.parquet(&entry.path)?.builder.schema().clone(),
             None => SchemaRef::new(arrow_schema::Schema::empty()),
         };
         let (_, rows) = self.index_rows(name, |_| true)?;
@@ -404,32 +401,24 @@ impl Dataset {
 
     /// The path of an index table, and its rows, of the row groups that are wanted.
     fn index_rows(&self, name: &str, wanted: impl Fn(&RowGroupMetaData) -> bool) -> Result<(String, Rows)> {
-        let (path, builder) = self.index_builder(name, wanted)?;
-        let rows = Rows::new(&path, builder)?;
-        Ok((path, rows))
+        let (path, table) = self.index_file(name, wanted)?;
+        Ok((path, table.rows()?))
     }
 
     /// The same before it is settled which columns are read.
-    fn index_builder(
-        &self,
-        name: &str,
-        wanted: impl Fn(&RowGroupMetaData) -> bool,
-    ) -> Result<(String, ParquetRecordBatchReaderBuilder<Ranges>)> {
+    fn index_file(&self, name: &str, wanted: impl Fn(&RowGroupMetaData) -> bool) -> Result<(String, Opened)> {
         let entry = self.manifest.index.get(name).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the manifest names no index table `{name}`"))
         })?;
-        let builder = self.parquet(&entry.path)?;
-        let groups = builder.metadata().row_groups().iter().enumerate();
+        let table = self.parquet(&entry.path)?;
+        let groups = table.builder.metadata().row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| wanted(group)).map(|(idx, _)| idx).collect();
-        Ok((entry.path.clone(), builder.with_row_groups(groups)))
+        Ok((entry.path.clone(), table.with(|it| it.with_row_groups(groups))))
     }
 }
 
 /// Reads some of the columns.
-fn with_columns(
-    builder: ParquetRecordBatchReaderBuilder<Ranges>,
-    wanted: impl Fn(&str) -> bool,
-) -> ParquetRecordBatchReaderBuilder<Ranges> {
+fn with_columns(builder: Builder, wanted: impl Fn(&str) -> bool) -> Builder {
     let fields = builder.schema().fields().iter().enumerate();
     let roots: Vec<usize> = fields.filter(|(_, it)| wanted(it.name())).map(|it| it.0).collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);

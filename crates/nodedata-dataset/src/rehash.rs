@@ -1,15 +1,14 @@
 use std::{ops::Range, path::Path, sync::Arc};
 
-use nodedata_arrow::Ranges;
 use nodedata_core::{Files, Result};
 use nodedata_io::FolderFiles;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use rayon::prelude::*;
 
 use crate::{
     logical_hash::{FieldHasher, episode_hash},
     measure::Contents,
-    ranges::{Rows, footer},
+    ranges::Opened,
     shard::SealedShard,
     staging::Staging,
     table::Table,
@@ -67,18 +66,18 @@ fn hash(staging: &Staging, table: &Table, parts: &[(&str, Range<u64>)]) -> Resul
     let mut hashers: Vec<FieldHasher> = features.iter().map(FieldHasher::new).collect();
     let files = FolderFiles::new(staging.tree_path(""));
     for (path, rows) in parts {
-        let file = Ranges(files.open(Path::new(path))?);
-        let footer = footer(path, &file, ArrowReaderOptions::new())?;
-        let groups = footer.metadata().row_groups();
+        let shard = Opened::of(path, files.open(Path::new(path))?, ArrowReaderOptions::new())?;
+        let groups = shard.builder.metadata().row_groups();
         let n_bytes: i64 = groups.iter().map(|it| it.total_byte_size()).sum();
         let n_rows: i64 = groups.iter().map(|it| it.num_rows()).sum();
         let row_bytes = (n_bytes.max(1) as u64).div_ceil(n_rows.max(1) as u64);
         let batch_rows = (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS_MAX);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
-            .with_batch_size(batch_rows as usize)
-            .with_offset(rows.start as usize)
-            .with_limit((rows.end - rows.start) as usize);
-        for batch in Rows::new(path, builder)? {
+        let shard = shard.with(|it| {
+            it.with_batch_size(batch_rows as usize)
+                .with_offset(rows.start as usize)
+                .with_limit((rows.end - rows.start) as usize)
+        });
+        for batch in shard.rows()? {
             let batch = batch?;
             for (hasher, column) in hashers.iter_mut().zip(&batch.columns()[1..]) {
                 hasher.update(column.as_ref());

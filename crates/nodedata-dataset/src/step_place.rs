@@ -2,7 +2,7 @@ use arrow_array::{cast::AsArray, types::Int64Type};
 use nodedata_core::{Error, ErrorKind, Locus, Result, StreamKind, TIMESTAMP_NS};
 use parquet::arrow::ProjectionMask;
 
-use crate::{explain::Explanation, ranges::Rows, read::Dataset};
+use crate::{explain::Explanation, read::Dataset};
 
 /// Which step a row of a dataset is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +54,11 @@ impl Dataset {
 
     /// The times of the first rows of a shard.
     fn times_of(&self, path: &str, n_rows: u64) -> Result<Vec<i64>> {
-        let builder = self.parquet(path)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), [TIMESTAMP_NS]);
+        let shard = self.parquet(path)?;
+        let mask = ProjectionMask::columns(shard.builder.parquet_schema(), [TIMESTAMP_NS]);
         let limit = usize::try_from(n_rows).unwrap_or(usize::MAX);
         let mut times = Vec::new();
-        for batch in Rows::new(path, builder.with_projection(mask).with_limit(limit))? {
+        for batch in shard.with(|it| it.with_projection(mask).with_limit(limit)).rows()? {
             let batch = batch?;
             if let Some(column) = batch.columns().first().and_then(|it| it.as_primitive_opt::<Int64Type>()) {
                 times.extend_from_slice(column.values());

@@ -257,7 +257,7 @@ fn check_footers(
     let mut streams = BTreeMap::new();
     for shard in &dataset.manifest.shards {
         let builder = match dataset.parquet(&shard.path) {
-            Ok(builder) => builder,
+            Ok(opened) => opened.builder,
             Err(err) => {
                 found.add("unreadable-shard", shard.path.as_str(), err.chain(), RESTORE);
                 continue;

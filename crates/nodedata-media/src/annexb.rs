@@ -19,6 +19,22 @@ pub enum VideoCodec {
     Mjpeg,
 }
 
+/// How ffmpeg's encoders are called, by how their names begin: behind the codec's name stands the machine's.
+const ENCODERS: [(&str, VideoCodec); 12] = [
+    ("libx264", VideoCodec::H264),
+    ("libopenh264", VideoCodec::H264),
+    ("h264_", VideoCodec::H264),
+    ("libx265", VideoCodec::H265),
+    ("libkvazaar", VideoCodec::H265),
+    ("hevc_", VideoCodec::H265),
+    ("libaom-av1", VideoCodec::Av1),
+    ("libsvtav1", VideoCodec::Av1),
+    ("librav1e", VideoCodec::Av1),
+    ("av1_", VideoCodec::Av1),
+    ("libvpx-vp9", VideoCodec::Vp9),
+    ("vp9_", VideoCodec::Vp9),
+];
+
 /// Parameter sets and SEI before the first slice; an access unit with more is not looked at further.
 pub(crate) const NAL_UNITS_MAX: usize = 64;
 
@@ -32,8 +48,11 @@ impl VideoCodec {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// The codec a message's `format` label names, of those that `CompressedVideo` has.
+    /// The codec that a message of video says it is coded by: the `format` of `CompressedVideo`, or the `encoding` of `FFMPEGPacket`,
+    /// which is what ffmpeg calls the codec or the encoder (`libx264`, `hevc_vaapi`), with formats of pixels behind it in newer
+    /// versions (`h264;yuv420p;rgb8;bgr8`).
     pub fn from_label(label: &str) -> Option<Self> {
+        let label = label.split(';').next().unwrap_or_default().trim();
         let is = |name: &str| label.eq_ignore_ascii_case(name);
         if is("h264") || is("avc") || is("avc1") {
             Some(Self::H264)
@@ -44,7 +63,8 @@ impl VideoCodec {
         } else if is("vp9") || is("vp09") {
             Some(Self::Vp9)
         } else {
-            None
+            let begins = |it: &str| label.get(..it.len()).is_some_and(|label| label.eq_ignore_ascii_case(it));
+            ENCODERS.iter().find(|(name, _)| begins(name)).map(|(_, codec)| *codec)
         }
     }
 
@@ -173,6 +193,38 @@ mod tests {
         assert_eq!(VideoCodec::from_label("AV1"), Some(VideoCodec::Av1));
         assert_eq!(VideoCodec::from_label("vp9"), Some(VideoCodec::Vp9));
         assert_eq!(VideoCodec::from_label("theora"), None);
+    }
+
+    #[test]
+    fn encoders_of_ffmpeg_name_their_codec() {
+        for (codec, labels) in [
+            (
+                VideoCodec::H264,
+                &["libx264", "libx264rgb", "h264_nvenc", "H264_V4L2M2M", "h264;yuv420p;rgb8;bgr8"][..],
+            ),
+            (VideoCodec::H265, &["hevc", "libx265", "hevc_vaapi", "hevc_nvenc", "hevc;yuv420p;bgr8;bgr8"]),
+            (VideoCodec::Av1, &["av1", "libsvtav1", "libaom-av1", "av1_nvenc", "av1;yuv420p"]),
+            (VideoCodec::Vp9, &["libvpx-vp9", "vp9_vaapi"]),
+        ] {
+            for label in labels {
+                assert_eq!(VideoCodec::from_label(label), Some(codec), "{label}");
+            }
+        }
+        for label in [
+            "",
+            ";",
+            ";h264",
+            "libvpx",
+            "mpeg4",
+            "mpeg2video",
+            "ffv1",
+            "mjpeg",
+            "h2645",
+            "xh264_nvenc",
+            "é264_",
+        ] {
+            assert_eq!(VideoCodec::from_label(label), None, "{label}");
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub(crate) enum Images {
     Encoded { data: LeafId },
     /// The bytes are brought into one layout, named in a column of its own.
     Raw(RawFields),
-    /// The bytes stay; a column tells where decoding can start.
-    Video { data: LeafId, format: Option<LeafId>, keyframe: LeafId },
+    /// The bytes stay; a column tells where decoding can start. `label` says how they are coded.
+    Video { data: LeafId, label: Option<LeafId>, keyframe: LeafId },
 }
 
 /// The columns of a raw image.
@@ -30,7 +30,7 @@ pub(crate) struct RawFields {
 }
 
 impl Images {
-    /// Recognises the image messages of ROS and Foxglove, in any encoding, by schema name and columns;
+    /// Recognises the image messages of ROS, Foxglove and `ffmpeg_image_transport`, in any encoding, by schema name and columns;
     /// `first` is the message's first column. Changes how `data` is stored and may append a column.
     pub(crate) fn compile(layout: &mut Layout, first: usize, schema_name: &str) -> Option<Self> {
         let kind = Kind::of(schema_name)?;
@@ -55,9 +55,9 @@ impl Images {
                 is_bigendian: find("is_bigendian", is_number),
                 stored_encoding: LeafId(layout.features().len()),
             }),
-            Kind::Video => {
+            Kind::Video { label } => {
                 let keyframe = LeafId(layout.features().len());
-                Self::Video { data, format: find("format", is_text), keyframe }
+                Self::Video { data, label: find(label, is_text), keyframe }
             }
         };
         images.describe(layout);
@@ -97,9 +97,9 @@ impl Images {
         match self {
             Self::Encoded { data } => encoded_finding(columns.last_bytes(*data), *data, pixels),
             Self::Raw(fields) => fields.normalize(columns, pixels),
-            Self::Video { data, format, keyframe } => {
+            Self::Video { data, label, keyframe } => {
                 let sample = columns.last_bytes(*data);
-                let label = format.and_then(|it| std::str::from_utf8(columns.last_bytes(it)).ok());
+                let label = label.and_then(|it| std::str::from_utf8(columns.last_bytes(it)).ok());
                 let is_key = video_finding(sample, label.unwrap_or_default(), *data, pixels);
                 match is_key {
                     Some(is_key) => {
@@ -118,7 +118,10 @@ impl Images {
 enum Kind {
     Encoded,
     Raw,
-    Video,
+    /// The field that says how it is coded. What else a packet says of itself (`flags`) is not asked: the bytes tell.
+    Video {
+        label: &'static str,
+    },
 }
 
 impl Kind {
@@ -132,7 +135,8 @@ impl Kind {
         match (package, name) {
             ("sensor_msgs" | "foxglove" | "foxglove_msgs", "CompressedImage") => Some(Self::Encoded),
             ("sensor_msgs", "Image") | ("foxglove" | "foxglove_msgs", "RawImage") => Some(Self::Raw),
-            ("foxglove" | "foxglove_msgs", "CompressedVideo") => Some(Self::Video),
+            ("foxglove" | "foxglove_msgs", "CompressedVideo") => Some(Self::Video { label: "format" }),
+            ("ffmpeg_image_transport_msgs", "FFMPEGPacket") => Some(Self::Video { label: "encoding" }),
             _ => None,
         }
     }
@@ -160,7 +164,7 @@ fn video_finding(sample: &[u8], label: &str, column: LeafId, pixels: &mut Pixels
     }
     let sniffed = sniff(sample).and_then(|it| VideoCodec::from_label(it.name()));
     let codec = VideoCodec::from_label(label).or(if label.is_empty() { sniffed } else { None });
-    let name = codec.map_or(label, |it| it.name());
+    let name = codec.map_or_else(|| label.split(';').next().unwrap_or_default(), |it| it.name());
     let unknown = || EncodingName::new("unknown");
     if let Some(encoding) = EncodingName::new(name).filter(|it| !it.as_str().is_empty()).or_else(unknown) {
         pixels.record(Finding { column, dtype: DType::UInt8, dims: [0; 3], n_dims: 0, encoding });

@@ -1,4 +1,4 @@
-//! Pictures of topics of coded video, `CompressedVideo`: each step takes the one of the message that is chosen for it, decoded from
+//! Pictures of topics of coded video, `CompressedVideo` and `FFMPEGPacket`: each step takes the one of the message that is chosen for it, decoded from
 //! the last key frame at or before that message on, whatever lies between.
 
 mod coded;

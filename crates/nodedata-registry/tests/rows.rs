@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Silent};
+use nodedata_dataset::Dataset;
 use nodedata_registry::{
     Appended, B3, DatasetName, DatasetState, Direct, LogEntry, Negotiated, Operation, PushOptions,
     PushRequest, Remote, Revision, Store, blob_of, change, push, put_blob,
@@ -197,4 +198,46 @@ fn a_network_that_breaks_off_is_no_damage() {
             }
         }
     }
+}
+
+/// Also where rows are read in place, through a reader of Parquet that makes words of everything.
+#[test]
+fn rows_that_a_network_does_not_bring_are_told_with_what_they_are_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, remote) = published(folder.path());
+    let state = DatasetState::open(&*remote, &dataset()).unwrap();
+    let entry = state.head().unwrap();
+    let mut n_named = 0;
+    for n_reads in 0.. {
+        let breaks: Arc<dyn Remote> =
+            Arc::new(BreaksOff { inner: store.clone(), left: AtomicI64::new(n_reads) });
+        let read = || -> Told<usize> {
+            let revision = Revision::open(&breaks, &dataset(), entry)?;
+            let rows_of = Dataset::over(Arc::new(revision))?;
+            let mut n_rows = 0;
+            for shard in &rows_of.manifest.shards {
+                for batch in rows_of.shard(shard)? {
+                    n_rows += batch?.num_rows();
+                }
+            }
+            rows_of.episodes()?;
+            Ok(n_rows)
+        };
+        let err = match read() {
+            Err(err) => err,
+            Ok(n_rows) => {
+                assert_eq!(n_rows, 2 * 2 * 700, "after {n_reads} reads");
+                break;
+            }
+        };
+        let told = format!("after {n_reads} reads: {}", err.chain());
+        assert_eq!((err.kind(), err.hint()), (ErrorKind::Io, Some("try again")), "{told}");
+        assert!(told.contains("the server did not answer"), "{told}");
+        if let Some(path) = err.locus().path.as_deref() {
+            let file = &path.to_string_lossy();
+            assert!(told.contains(" of acme/x@1.0.0 could not be read"), "{file} {told}");
+            n_named += 1;
+        }
+    }
+    assert!(n_named >= 3, "both shards and the index of episodes: {n_named}");
 }

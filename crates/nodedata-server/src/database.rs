@@ -5,6 +5,7 @@ mod checkpoints;
 mod facts;
 mod health;
 mod intents;
+mod login_groups;
 mod outbox;
 mod possessions;
 mod revocations;

@@ -48,7 +48,7 @@ pub use database::{Backup, Database, NewToken};
 pub use hooks::{EVENT, EVENT_ID, Hook, SIGNATURE};
 pub use limits::Limits;
 pub use log::LogSink;
-pub use oidc::{OidcLogin, TrustRule};
+pub use oidc::{OidcGroups, OidcLogin, TrustRule};
 pub use openapi::openapi;
 pub use options::ServerOptions;
 pub use principal::Scope;

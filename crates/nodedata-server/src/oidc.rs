@@ -3,6 +3,7 @@
 //! [`HOURS_MAX`] hours.
 
 mod code;
+mod groups;
 mod issuer;
 mod jwt;
 mod keys;
@@ -28,6 +29,8 @@ use crate::{
 };
 
 pub(crate) use code::{Begun, Returned};
+pub(crate) use groups::Groups;
+pub use groups::OidcGroups;
 pub(crate) use jwt::JWT_BYTES_MAX;
 pub use trust::TrustRule;
 
@@ -42,6 +45,7 @@ pub struct OidcLogin {
     secret: Option<Arc<str>>,
     account_claim: String,
     scopes: Vec<Scope>,
+    groups: Option<OidcGroups>,
 }
 
 impl OidcLogin {
@@ -81,7 +85,19 @@ impl OidcLogin {
             secret: secret.map(Into::into),
             account_claim: account_claim.to_owned(),
             scopes: scopes.to_vec(),
+            groups: None,
         })
+    }
+
+    /// Who logs in is in these groups of the issuer as well, until the token of the login ends. Default in none.
+    pub fn with_groups(self, groups: OidcGroups) -> Self {
+        Self { groups: Some(groups), ..self }
+    }
+
+    /// What the issuer is asked for.
+    fn asked(&self) -> Vec<&str> {
+        let more = self.groups.as_ref().and_then(|it| it.scope.as_deref());
+        SCOPES.into_iter().chain(more.filter(|it| !SCOPES.contains(it))).collect()
     }
 }
 
@@ -99,6 +115,8 @@ impl fmt::Debug for OidcLogin {
 pub(crate) struct Identity {
     pub(crate) account: String,
     pub(crate) scopes: Vec<Scope>,
+    /// What the issuer says of groups, where that is taken over.
+    pub(crate) groups: Option<Groups>,
     /// When the token in its place ends.
     pub(crate) until: DateTime<Utc>,
     /// Issuer and subject, for the audit log.
@@ -146,7 +164,7 @@ impl Logins {
         Some(LoginOffer {
             issuer: issuer.url.as_str().to_owned(),
             client_id: login.client_id.clone(),
-            scopes: SCOPES.map(str::to_owned).to_vec(),
+            scopes: login.asked().into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -188,7 +206,8 @@ impl Logins {
                 "accounts are lower-case letters, digits, `-` and `_`; ask the operator for another claim";
             Refusal::new(403, "identity-account", message, fix)
         })?;
-        identity(issuer, claims, account, &login.scopes, now)
+        let groups = login.groups.as_ref().map(|it| it.of(claims)).transpose()?;
+        Ok(Identity { groups, ..identity(issuer, claims, account, &login.scopes, now)? })
     }
 
     /// What a token says, once its issuer was found to have said so.
@@ -223,7 +242,7 @@ fn unavailable() -> Refusal {
     refusal
 }
 
-/// What is asked of an issuer for people.
+/// What is always asked of an issuer for people.
 const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
 fn identity(
@@ -239,6 +258,7 @@ fn identity(
     Ok(Identity {
         account: account.to_owned(),
         scopes: scopes.to_vec(),
+        groups: None,
         until: until.min(now + TimeDelta::hours(HOURS_MAX)),
         of: format!("{} {}", issuer.url, visible(subject)),
     })

@@ -82,7 +82,11 @@ impl App {
         self.expect_room(&request.dataset, new, held, on_their_way)?;
         let until = now + Duration::seconds(LEASE_SECONDS.cast_signed());
         let blobs = request.blobs.iter().map(|it| (it.b3, it.bytes)).collect();
-        reserved.insert(key, Reserved { dataset: request.dataset.clone(), bytes: new, blobs, until });
+        set_aside(
+            &mut reserved,
+            key,
+            Reserved { dataset: request.dataset.clone(), bytes: new, blobs, until },
+        );
         Ok(())
     }
 
@@ -179,6 +183,14 @@ impl Reservations {
     }
 }
 
+/// For a push that announces nothing there is nothing to keep: any number of them would fit under what an account may announce.
+fn set_aside(reserved: &mut BTreeMap<(String, String), Reserved>, key: (String, String), it: Reserved) {
+    match it.blobs.is_empty() {
+        true => drop(reserved.remove(&key)),
+        false => drop(reserved.insert(key, it)),
+    }
+}
+
 fn on_their_way<'a>(reserved: impl Iterator<Item = &'a Reserved>, dataset: &DatasetName) -> Held {
     let mut coming = Held::default();
     for it in reserved.filter(|it| it.dataset.owner() == dataset.owner()) {
@@ -198,4 +210,33 @@ fn growth(view: Option<&DatasetView>, blobs: &[BlobRef]) -> u64 {
         .map(|it| (it.b3, it.bytes))
         .collect();
     new.values().fold(0, |sum, it| sum.saturating_add(*it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_that_announces_nothing_takes_no_memory() {
+        let reserved = Reservations::default();
+        let of = |blobs: &[u8]| Reserved {
+            dataset: "kit/x".parse().unwrap(),
+            blobs: blobs.iter().map(|it| (B3::of(&[*it]), 1)).collect(),
+            bytes: blobs.len() as u64,
+            until: DateTime::UNIX_EPOCH,
+        };
+        let key = |push: &str| ("kit".to_owned(), push.to_owned());
+        for push in ["a", "b", "c"] {
+            set_aside(&mut reserved.lock(), key(push), of(&[]));
+        }
+        assert!(reserved.lock().is_empty());
+        set_aside(&mut reserved.lock(), key("a"), of(&[1, 2]));
+        set_aside(&mut reserved.lock(), key("b"), of(&[]));
+        let dataset = "kit/x".parse().unwrap();
+        let coming = |reserved: &Reservations| on_their_way(reserved.lock().values(), &dataset).dataset;
+        assert_eq!(coming(&reserved), 2);
+        // The same push announces anew, and that is what counts.
+        set_aside(&mut reserved.lock(), key("a"), of(&[]));
+        assert_eq!(coming(&reserved), 0);
+    }
 }

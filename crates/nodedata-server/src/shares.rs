@@ -55,6 +55,8 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.shares.lock().waiting.remove(&self.id);
+        // What was promised to it may be another's now.
+        self.shares.freed.notify_waiters();
     }
 }
 
@@ -100,7 +102,11 @@ impl Shares {
             freed.as_mut().enable();
             match self.give(asker, bytes, Some(connection)) {
                 Ok(share) => return share,
-                Err(Full::Own) => freed.await,
+                Err(Full::Own) => {
+                    // What others give back is nothing to whoever may have no more: no part of it is promised meanwhile.
+                    place = None;
+                    freed.await;
+                }
                 Err(Full::All) => {
                     place.get_or_insert_with(|| self.wait(asker, bytes));
                     self.close_slowest(asker, bytes, Instant::now());
@@ -242,6 +248,33 @@ mod tests {
         let given = shares.try_take(&of("b"), 30).unwrap();
         drop((waiting, given, small, held));
         assert!(shares.try_take(&of("a"), 100).is_some() && shares.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_promised_to_who_may_have_no_more() {
+        let connections = Connections::new(Limits::default());
+        let slot = connections.admit([127, 0, 0, 1].into(), false, Instant::now()).unwrap();
+        let shares = Shares::new(100, 100, 2, Duration::from_secs(5));
+        let first = shares.try_take(&of("a"), 10).unwrap();
+        let (held, freed) = (shares.try_take(&of("b"), 50).unwrap(), shares.try_take(&of("b"), 40).unwrap());
+        let (of_all, connection) = (Arc::clone(&shares), Arc::clone(slot.connection()));
+        let waiter = tokio::spawn(async move { of_all.take(&of("a"), 30, &connection).await });
+        let is_waiting = || !shares.lock().waiting.is_empty();
+        while !is_waiting() {
+            tokio::task::yield_now().await;
+        }
+        drop(freed);
+        // Its second, which is all that it may have, so that the one that waits cannot go on.
+        let second = shares.try_take(&of("a"), 1).unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let given = shares.try_take(&of("b"), 39).expect("it is nobody's");
+        drop((second, given));
+        let third = waiter.await.unwrap();
+        assert_eq!(shares.used(), 90);
+        drop((first, held, third));
+        assert_eq!((shares.used(), is_waiting()), (0, false));
     }
 
     #[test]

@@ -19,12 +19,14 @@ pub mod truth;
 mod annex_b;
 mod cell;
 mod damage;
+mod ffmpeg_packet;
 mod pixels;
 mod random;
 mod rows;
 mod skipped;
 
 pub use annex_b::annex_b;
+pub use ffmpeg_packet::{FFMPEG_PACKET, FFMPEG_PACKET_DEFINITION, ffmpeg_packet};
 pub use skipped::skipped;
 
 #[cfg(test)]

@@ -85,13 +85,18 @@ pub(crate) fn whoami(args: &ServerArgs, output: Output) -> Result<Outcome> {
             store: &server.name,
             account: &who.account,
             scopes: &who.scopes,
+            groups: &who.groups,
             token: &sent.origin,
         })?,
         Output::Text => format!(
-            "account  {}\nserver   {}\nscopes   {}\ntoken    of {}\n",
+            "account  {}\nserver   {}\nscopes   {}\n{}token    of {}\n",
             who.account,
             server.name,
             who.scopes.join(", "),
+            match who.groups.is_empty() {
+                true => String::new(),
+                false => format!("groups   {}\n", who.groups.join(", ")),
+            },
             sent.origin
         ),
     };

@@ -34,8 +34,8 @@ pub(crate) struct ServeArgs {
     /// Make a token for this account, print it once, and end. Works while a server runs.
     #[arg(long, value_name = "ACCOUNT", requires = "data", help_heading = "Tokens")]
     pub(crate) new_token: Option<String>,
-    /// What the token may do: `read`, `admin`, `read:`, `push:`, `publish:`, `review:` or `steward:` and OWNER/NAME or
-    /// OWNER/*. May be given several times.
+    /// What the token may do: `read`, `roles` (what the account's roles open), `admin`, `read:`, `push:`, `publish:`, `review:` or
+    /// `steward:` and OWNER/NAME or OWNER/*. May be given several times.
     #[arg(long, value_name = "SCOPE", requires = "new_token", help_heading = "Tokens")]
     pub(crate) scope: Vec<String>,
     /// How long the token holds.

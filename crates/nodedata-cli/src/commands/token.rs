@@ -53,8 +53,12 @@ fn list(args: &ServerArgs, output: Output) -> Result<Outcome> {
             .iter()
             .map(|it| {
                 let used = it.last_used.as_deref().unwrap_or("never");
+                let groups = match it.groups.is_empty() {
+                    true => String::new(),
+                    false => format!("  in {}", visible(&it.groups.join(" "))),
+                };
                 format!(
-                    "{}  {}  {}  {}\n  made {}, until {}, used {used}\n",
+                    "{}  {}  {}  {}{groups}\n  made {}, until {}, used {used}\n",
                     it.id,
                     it.state,
                     visible(&it.account),

@@ -16,7 +16,7 @@ pub(crate) enum TokenCommand {
     /// Make a token in the place of another, with the same account and scopes. Without ID the token that is sent is replaced,
     /// also where `node-data login` keeps it; other tokens need the scope `admin`.
     Rotate(RotateTokenArgs),
-    /// Take a token back, at once. Needs the scope `admin`.
+    /// Take a token back, at once, and those that it made in its own place by `token rotate`. Needs the scope `admin`.
     Revoke {
         /// Its name, as `token list` shows it.
         id: String,

@@ -45,7 +45,7 @@ pub(crate) struct Tokens<'a> {
 pub(crate) struct TokenRevoked<'a> {
     /// Its name.
     pub(crate) id: &'a str,
-    /// Whether it held until then.
+    /// Whether it, or one that it made in its own place, held until then.
     pub(crate) was_active: bool,
 }
 
@@ -180,6 +180,9 @@ pub(crate) struct Whoami<'a> {
     pub(crate) account: &'a str,
     /// What it may do.
     pub(crate) scopes: &'a [String],
+    /// Groups of the issuer that its login put it into.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) groups: &'a [String],
     /// Where it comes from: `NODEDATA_TOKEN`, or the file that it is kept in.
     pub(crate) token: &'a str,
 }

@@ -139,7 +139,7 @@ impl Remaking<'_> {
             }
             let is_written = self.written.get(idx).is_some_and(Option::is_some);
             let from: &Dataset = if is_written { &rewritten } else { self.dataset };
-            let schema = from.stream_of(entry, from.parquet(&entry.path)?.schema())?;
+            let schema = from.stream_of(entry, from.parquet(&entry.path)?.builder.schema())?;
             let (first, stats) = found.get_or_insert_with(|| {
                 let stats = schema.features.iter().map(FeatureStats::new).collect();
                 (schema.clone(), stats)

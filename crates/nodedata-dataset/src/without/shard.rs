@@ -1,12 +1,11 @@
 use std::{fs::File, ops::Range, path::Path};
 
-use nodedata_arrow::Ranges;
 use nodedata_core::{Error, ErrorKind, Locus, Progress, Result};
 use nodedata_io::io_error;
 use parquet::{
     arrow::{
         ArrowWriter,
-        arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection},
+        arrow_reader::{ArrowReaderMetadata, RowSelection},
         arrow_writer::ArrowWriterOptions,
     },
     basic::Encoding,
@@ -17,8 +16,14 @@ use parquet::{
 };
 
 use crate::{
-    hashing_file::HashingFile, page_table::PageTable, pages::pages_of, ranges::Rows, read::Dataset,
-    table::encode_error, without::kept::KeptShard, writer::created_by,
+    hashing_file::HashingFile,
+    page_table::PageTable,
+    pages::pages_of,
+    ranges::{Opened, Rows},
+    read::Dataset,
+    table::encode_error,
+    without::kept::KeptShard,
+    writer::created_by,
 };
 
 /// Decoded bytes of a batch, about.
@@ -74,7 +79,7 @@ impl Dataset {
         to: &Path,
         progress: &dyn Progress,
     ) -> Result<KeptFile> {
-        let builder = self.parquet(path)?;
+        let builder = self.parquet(path)?.builder;
         let parquet = builder.metadata();
         let arrow = builder.schema().clone();
         let footer = ArrowReaderMetadata::try_new(parquet.clone(), Default::default());
@@ -140,12 +145,13 @@ impl Part {
         let n_rows = usize::try_from(self.n_rows).unwrap_or(usize::MAX);
         let row_bytes = u64::try_from(self.n_bytes).unwrap_or(0).div_ceil(self.n_rows.max(1));
         let batch_rows = (BATCH_BYTES / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX);
-        let file = Ranges(dataset.file(path)?);
-        let rows = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone())
-            .with_row_groups(vec![self.group])
-            .with_row_selection(RowSelection::from_consecutive_ranges(parts, n_rows))
-            .with_batch_size(batch_rows as usize);
-        Rows::new(path, rows)
+        let shard = Opened::with_footer(path, dataset.file(path)?, footer.clone());
+        let shard = shard.with(|it| {
+            it.with_row_groups(vec![self.group])
+                .with_row_selection(RowSelection::from_consecutive_ranges(parts, n_rows))
+                .with_batch_size(batch_rows as usize)
+        });
+        shard.rows()
     }
 }
 

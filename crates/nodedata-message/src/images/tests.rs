@@ -125,6 +125,34 @@ fn video_samples_tell_where_decoding_can_start() {
     assert_eq!(found, [("h264", 3), ("h265", 1), ("theora", 1), ("vp9", 2)]);
 }
 
+/// What a packet's own flags say is not believed: encoders set them as they like.
+#[test]
+fn packets_of_ffmpeg_tell_where_decoding_can_start_by_their_bytes() {
+    let topic = ros1(
+        "ffmpeg_image_transport_msgs/FFMPEGPacket",
+        "int32 width\nint32 height\nstring encoding\nuint64 pts\nuint8 flags\nbool is_bigendian\nuint8[] data\n",
+    );
+    assert_eq!(topic.layout.features().find(|it| it.name == "data").unwrap().storage, Storage::RawMedia);
+    let message = |encoding: &str, flags: u8, data: &[u8]| {
+        let head = [64i32.to_le_bytes(), 48i32.to_le_bytes()].concat();
+        [head, sized(encoding.as_bytes()), vec![0; 8], vec![flags, 0], sized(data)].concat()
+    };
+    let idr = [0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x65, 0x88];
+    let rows = topic
+        .decode(&[
+            message("libx264", 0, &idr),
+            message("h264_nvenc", 1, &[0, 0, 0, 1, 0x41, 0x9a]),
+            message("hevc;yuv420p;bgr8;bgr8", 0, &[0, 0, 0, 1, 0x26, 0x01]),
+            message("mpeg4;yuv420p;bgr8;bgr8", 1, &[0, 0, 1, 0xb6]),
+            message("libx264", 1, &[]),
+        ])
+        .unwrap();
+    assert_eq!(rows.column("data.keyframe"), ["true", "false", "true", "null", "null"]);
+    assert_eq!(rows.column("encoding")[2], "hevc;yuv420p;bgr8;bgr8");
+    let found: Vec<_> = rows.pixels.iter().map(|it| (it.encoding.as_str(), it.n_rows)).collect();
+    assert_eq!(found, [("h264", 2), ("h265", 1), ("mpeg4", 1)]);
+}
+
 #[test]
 fn only_known_image_messages_are_touched() {
     for (name, expected) in [
@@ -132,8 +160,11 @@ fn only_known_image_messages_are_touched() {
         ("sensor_msgs::msg::CompressedImage", Some(Kind::Encoded)),
         ("foxglove.RawImage", Some(Kind::Raw)),
         ("foxglove.CompressedImage", Some(Kind::Encoded)),
-        ("foxglove.CompressedVideo", Some(Kind::Video)),
-        ("foxglove_msgs/msg/CompressedVideo", Some(Kind::Video)),
+        ("foxglove.CompressedVideo", Some(Kind::Video { label: "format" })),
+        ("foxglove_msgs/msg/CompressedVideo", Some(Kind::Video { label: "format" })),
+        ("ffmpeg_image_transport_msgs/msg/FFMPEGPacket", Some(Kind::Video { label: "encoding" })),
+        ("ffmpeg_image_transport_msgs/FFMPEGPacket", Some(Kind::Video { label: "encoding" })),
+        ("my_msgs/msg/FFMPEGPacket", None),
         ("foxglove.Image", None),
         ("my.sensor_msgs.Image", None),
         ("my_msgs/msg/Image", None),

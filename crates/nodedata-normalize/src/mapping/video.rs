@@ -17,10 +17,18 @@ pub(crate) struct Video {
     pub(crate) coded: Option<Box<Feature>>,
 }
 
-/// Whether a column of a stream holds the coded pictures of `CompressedVideo` messages.
+/// Messages of coded video, and the field in which they say how they are coded.
+const MESSAGES: [(&str, &str); 2] = [("CompressedVideo", "format"), ("FFMPEGPacket", "encoding")];
+
+/// The field in which messages of a stream say how their video is coded; `None` where they are no video.
+fn label_of(stream: &StreamSchema) -> Option<&'static str> {
+    let schema_name = stream.metadata.get("schema_name")?;
+    MESSAGES.iter().find(|(name, _)| schema_name.ends_with(name)).map(|(_, label)| *label)
+}
+
+/// Whether a column of a stream holds the coded pictures of messages of video.
 pub(crate) fn is_video(stream: &StreamSchema, column: usize) -> bool {
-    let is_named = stream.metadata.get("schema_name").is_some_and(|it| it.ends_with("CompressedVideo"));
-    is_named && stream.features.get(column).is_some_and(|it| it.storage != Storage::Plain)
+    label_of(stream).is_some() && stream.features.get(column).is_some_and(|it| it.storage != Storage::Plain)
 }
 
 impl Compiler<'_> {
@@ -34,10 +42,9 @@ impl Compiler<'_> {
             return None;
         }
         let is_text = |it: &Feature| it.dtype == nodedata_core::DType::String && it.shape.is_empty();
-        let format = stream
-            .features
-            .iter()
-            .position(|it| is_text(it) && it.name.strip_prefix("message.").unwrap_or(&it.name) == "format");
+        let label = label_of(stream)?;
+        let is_label = |it: &Feature| it.name.strip_prefix("message.").unwrap_or(&it.name) == label;
+        let format = stream.features.iter().position(|it| is_text(it) && is_label(it));
         // What is done to pictures says what they are stored as in the end.
         let stored = match (is_worked_on, field.encoding) {
             (true, _) => MediaEncoding::Raw,

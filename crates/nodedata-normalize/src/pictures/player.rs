@@ -217,6 +217,6 @@ fn with_hint(err: Error) -> Error {
 
 fn out_of_order() -> Error {
     let message = "the decoder gave another picture than that of the next message: the video shows its frames in another order than they \
-                   were sent in (B-frames), which `CompressedVideo` does not have";
+                   were sent in (B-frames), which topics of coded video do not have";
     Error::new(ErrorKind::Corrupt, message).with_hint(HINT)
 }

@@ -11,7 +11,7 @@ use nodedata_media::{
     mp4::{Mp4Limits, VideoTrack},
     video::{CodedSample, DecodeOptions, decode_frames},
 };
-use nodedata_testkit::{annex_b, corpus};
+use nodedata_testkit::{FFMPEG_PACKET, FFMPEG_PACKET_DEFINITION, annex_b, corpus, ffmpeg_packet};
 use rayon::prelude::*;
 
 use super::reference::{Everything, balances, read_all};
@@ -72,20 +72,47 @@ struct Message {
     sample: Vec<u8>,
 }
 
+/// How messages of video are written.
+struct Form {
+    /// The name of their type, and its definition with the way that it is written in.
+    schema: (&'static str, &'static str, &'static str),
+    encoding: &'static str,
+    payload: fn(&Message) -> Vec<u8>,
+}
+
+const COMPRESSED_VIDEO: Form = Form {
+    schema: ("foxglove_msgs/CompressedVideo", "ros1msg", ROS),
+    encoding: "ros1",
+    payload: |it| {
+        let text = |it: &[u8]| [&(it.len() as u32).to_le_bytes(), it].concat();
+        [vec![0; 8], text(b"cam"), text(&it.sample), text(it.format.as_bytes())].concat()
+    },
+};
+
+/// The flags of no packet say that it is a key frame.
+const PACKETS: Form = Form {
+    schema: (FFMPEG_PACKET, "ros2msg", FFMPEG_PACKET_DEFINITION),
+    encoding: "cdr",
+    payload: |it| ffmpeg_packet(it.time_ns, it.format, 0, &it.sample),
+};
+
+fn log(messages: Vec<Message>) -> Box<dyn Source> {
+    log_of(&COMPRESSED_VIDEO, messages)
+}
+
 /// A log of messages in order of their times, in chunks of few of them.
-fn log(mut messages: Vec<Message>) -> Box<dyn Source> {
+fn log_of(form: &Form, mut messages: Vec<Message>) -> Box<dyn Source> {
     messages.sort_by_key(|it| it.time_ns);
     let mut bytes = Cursor::new(Vec::new());
     let options = WriteOptions::new().chunk_size(Some(2048));
     let mut writer = options.create(&mut bytes).unwrap();
-    let schema = writer.add_schema("foxglove_msgs/CompressedVideo", "ros1msg", ROS.as_bytes()).unwrap();
-    for (sequence, Message { topic, time_ns, format, sample }) in (0..).zip(messages) {
-        let channel_id = writer.add_channel(schema, topic, "ros1", &BTreeMap::new()).unwrap();
-        let text = |it: &[u8]| [&(it.len() as u32).to_le_bytes(), it].concat();
-        let payload = [vec![0; 8], text(b"cam"), text(&sample), text(format.as_bytes())].concat();
-        let time = time_ns as u64;
+    let (name, way, definition) = form.schema;
+    let schema = writer.add_schema(name, way, definition.as_bytes()).unwrap();
+    for (sequence, message) in (0..).zip(&messages) {
+        let channel_id = writer.add_channel(schema, message.topic, form.encoding, &BTreeMap::new()).unwrap();
+        let time = message.time_ns as u64;
         let header = MessageHeader { channel_id, sequence, log_time: time, publish_time: time };
-        writer.write_to_known_channel(&header, &payload).unwrap();
+        writer.write_to_known_channel(&header, &(form.payload)(message)).unwrap();
     }
     writer.finish().unwrap();
     drop(writer);
@@ -291,6 +318,36 @@ fn other_codecs_are_decoded_as_well() {
 }
 
 #[test]
+fn packets_of_ffmpeg_are_decoded_as_well() {
+    for (name, encoding) in [
+        ("h264_g2", "libx264"),
+        ("h264_intra_refresh", "h264;yuv420p;rgb8;bgr8"),
+        ("av1_g2", "libsvtav1"),
+        ("av1_long_gop", "av1;yuv420p;bgr8;bgr8"),
+    ] {
+        let video = video(name);
+        let mut messages = video.messages("/cam", 0);
+        messages.iter_mut().for_each(|it| it.format = encoding);
+        for (rate, piece_bytes) in [("10", u64::MAX), ("30", u64::MAX), ("30", 1), ("100", 1)] {
+            let spec = at_rate(rate, vec![raw("cam", "/cam")]);
+            let source = log_of(&PACKETS, messages.clone());
+            let all = read_all(&AlignedSource::in_pieces(source, spec, piece_bytes).unwrap());
+            balances(&all);
+            holds(&all, "cam", &video.frames, &picked(&all, &messages, "/cam", Align::Nearest));
+            assert!(all.warnings.is_empty() && all.errors.is_empty(), "{name}: {all:?}");
+        }
+    }
+    let mut messages = video("h264_g2").messages("/cam", 0);
+    messages.iter_mut().for_each(|it| it.format = "mpeg4;yuv420p;bgr8;bgr8");
+    let spec = at_rate("30", vec![camera("cam", "/cam", None)]);
+    let Err(crate::Unfit::Error(err)) = normalized(log_of(&PACKETS, messages), &spec) else {
+        panic!("taken")
+    };
+    assert_eq!((err.kind(), err.locus().topic.as_deref()), (ErrorKind::Unsupported, Some("/cam")));
+    assert!(err.to_string().contains("is coded as `mpeg4;yuv420p;bgr8;bgr8`"), "{err}");
+}
+
+#[test]
 fn what_comes_before_the_first_key_frame_has_no_picture_and_is_told() {
     let one = video("h264_g2");
     let mut messages = one.messages("/one", 0);
@@ -300,9 +357,9 @@ fn what_comes_before_the_first_key_frame_has_no_picture_and_is_told() {
         let tolerance = Some(Tolerance { max_ns: None, beyond });
         at_rate("30", vec![FieldSpec { tolerance, ..raw("one", "/one") }])
     };
-    for piece_bytes in [u64::MAX, 1] {
-        let source =
-            AlignedSource::in_pieces(log(messages.clone()), steps(Beyond::Null), piece_bytes).unwrap();
+    for (form, piece_bytes) in [(&COMPRESSED_VIDEO, u64::MAX), (&COMPRESSED_VIDEO, 1), (&PACKETS, 1)] {
+        let source = log_of(form, messages.clone());
+        let source = AlignedSource::in_pieces(source, steps(Beyond::Null), piece_bytes).unwrap();
         let all = read_all(&source);
         balances(&all);
         let picks = picked(&all, &messages, "/one", Align::Nearest);
@@ -354,10 +411,12 @@ fn an_episode_that_starts_inside_a_group_is_decoded_from_the_key_frame_before_it
 
 #[test]
 fn frames_in_another_order_than_their_messages_are_an_error_with_its_message() {
-    for name in ["h264_bframes", "hevc"] {
+    for (name, form) in
+        [("h264_bframes", &COMPRESSED_VIDEO), ("hevc", &COMPRESSED_VIDEO), ("h264_bframes", &PACKETS)]
+    {
         let video = video(name);
         let spec = at_rate("30", vec![raw("cam", "/cam")]);
-        let source = AlignedSource::new(log(video.messages("/cam", 0)), spec).unwrap();
+        let source = AlignedSource::new(log_of(form, video.messages("/cam", 0)), spec).unwrap();
         let read = || -> nodedata_core::Result<()> {
             for partition in 0..source.plan().partitions.len() {
                 source.read(partition, &ReadOptions::default())?;

@@ -136,6 +136,9 @@ pub struct WhoamiAnswer {
     pub account: String,
     /// What the token may do.
     pub scopes: Vec<String>,
+    /// Groups of the issuer that a login put this token into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Name of the token; servers of earlier versions do not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -289,6 +292,9 @@ pub struct TokenInfo {
     pub account: String,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// Groups of the issuer that its login put it into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// When it was made, UTC.
     pub created: String,
     /// When it ends, UTC.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 use nodedata_io::{Blocks, MemoryFiles};
 
-use crate::{blob_reader::BlobReader, record::FileRef, revision::Revision};
+use crate::{blob_reader::BlobReader, digest::B3, name::DatasetName, record::FileRef, revision::Revision};
 
 /// Longest path of a file, in bytes.
 const PATH_BYTES_MAX: usize = 4096;
@@ -114,9 +114,16 @@ impl Files for Revision {
         if path == Path::new(REVISION_FILE) {
             return MemoryFiles::default().with(path, self.manifest().to_bytes()?).open(path);
         }
-        let reader = self.reader(&self.file(path)?.blob).map_err(|err| err.at(Locus::path(path)))?;
+        let blob = &self.file(path)?.blob;
+        let origin = Origin {
+            path: path.to_owned(),
+            dataset: self.dataset.clone(),
+            revision: self.manifest.revision.clone(),
+            b3: blob.b3,
+        };
+        let reader = self.reader(blob).map_err(|err| origin.told(err))?;
         let is_mapped = reader.is_mapped();
-        let file = RevisionFile { path: path.to_owned(), reader };
+        let file = RevisionFile { origin, reader };
         let file: Arc<dyn ReadAt> = if is_mapped { Arc::new(file) } else { Arc::new(Blocks::over(file)) };
         Ok(file)
     }
@@ -131,8 +138,31 @@ impl Files for Revision {
 
 /// A blob, by the name of the file that it is.
 struct RevisionFile {
-    path: PathBuf,
+    origin: Origin,
     reader: BlobReader,
+}
+
+/// What a file is of.
+struct Origin {
+    path: PathBuf,
+    dataset: DatasetName,
+    revision: String,
+    b3: B3,
+}
+
+impl Origin {
+    /// A failure with its address; of a network that broke off, with what it was that did not come.
+    fn told(&self, err: Error) -> Error {
+        let Self { path, dataset, revision, b3 } = self;
+        if err.kind() != ErrorKind::Io {
+            return err.at(Locus::path(path));
+        }
+        let hint = err.hint().unwrap_or("check the network, then try again").to_owned();
+        Error::new(ErrorKind::Io, format!("the blob {b3} of {dataset}@{revision} could not be read"))
+            .with_source(err)
+            .at(Locus::path(path))
+            .with_hint(hint)
+    }
 }
 
 impl ReadAt for RevisionFile {
@@ -141,6 +171,6 @@ impl ReadAt for RevisionFile {
     }
 
     fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        self.reader.read_at(range).map_err(|err| err.at(Locus::path(&self.path)))
+        self.reader.read_at(range).map_err(|err| self.origin.told(err))
     }
 }

@@ -1,13 +1,11 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    ops::Range,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use arrow_array::RecordBatch;
-use bytes::Bytes;
-use nodedata_arrow::{Batches, Ranges};
+use nodedata_arrow::{Batches, Ranges, Remembered};
 use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Feature, Files, Locus, ReadAt, Result};
 use nodedata_dataset::{FieldHasher, episode_hash};
 use parquet::arrow::arrow_reader::{
@@ -32,40 +30,6 @@ pub(super) struct FoundRows {
     pub(super) contents: Contents,
     /// Where the index and the shards do not fit each other: place and what was found.
     pub(super) misplaced: Vec<(String, String)>,
-}
-
-/// A shard that remembers why it could not be read: the Parquet reader makes words of that, as it does of damage.
-struct Shown {
-    file: Arc<dyn ReadAt>,
-    failure: Mutex<Option<Error>>,
-}
-
-impl Shown {
-    fn of(file: Arc<dyn ReadAt>) -> Self {
-        Self { file, failure: Mutex::default() }
-    }
-
-    /// A network that broke off, and whatever else says nothing of what the shard holds.
-    fn take_failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ReadAt for Shown {
-    fn n_bytes(&self) -> u64 {
-        self.file.n_bytes()
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        self.file.read_at(range).map_err(|err| {
-            if err.kind() == ErrorKind::Corrupt {
-                return err;
-            }
-            let told = Error::new(err.kind(), err.to_string());
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(err);
-            told
-        })
-    }
 }
 
 /// Rows of one episode in a shard, as the index says.
@@ -107,15 +71,14 @@ pub(super) fn found_rows(revision: &Revision) -> Result<FoundRows> {
     let mut open: BTreeMap<EpisodeId, Open> = BTreeMap::new();
     for (shard, mut parts) in shards.iter().zip(parts) {
         parts.sort_by_key(|it| it.row);
-        let shown = Arc::new(Shown::of(Files::open(revision, Path::new(&shard.path))?));
-        let file = Ranges(Arc::clone(&shown) as Arc<dyn ReadAt>);
+        let remembered = Remembered::of(Files::open(revision, Path::new(&shard.path))?);
+        let file = Ranges(Arc::clone(&remembered) as Arc<dyn ReadAt>);
         let unreadable = |err: Box<dyn std::error::Error + Send + Sync>| {
-            if let Some(failure) = shown.take_failure() {
-                return failure;
-            }
-            Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded")
-                .with_source(err)
-                .at(Locus::path(&shard.path))
+            remembered.failure_or(|| {
+                Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded")
+                    .with_source(err)
+                    .at(Locus::path(&shard.path))
+            })
         };
         let footer =
             nodedata_arrow::footer(&file, ArrowReaderOptions::new()).map_err(|err| unreadable(err.into()))?;

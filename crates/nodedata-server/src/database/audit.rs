@@ -7,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::database::{Database, failed};
 
-/// Lines of one page of the log.
+/// Most lines of one page of the log.
 const PAGE_LINES: i64 = 10_000;
+/// After so many bytes a page ends with the line that it has come to: reasons, names and groups make lines long.
+pub(super) const PAGE_BYTES: usize = 4 << 20;
 
 impl Database {
     /// Writes the next line of the audit log.
@@ -29,6 +31,9 @@ impl Database {
         for line in rows {
             text.push_str(&line.map_err(failed)?);
             text.push('\n');
+            if text.len() >= PAGE_BYTES {
+                break;
+            }
         }
         Ok(text)
     }

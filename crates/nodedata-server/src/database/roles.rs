@@ -132,17 +132,18 @@ impl Database {
     }
 }
 
-/// The roles of an account: its own, and those of the groups that it is in.
-pub(super) fn roles_of(connection: &Connection, account: &str) -> Result<Vec<RoleOn>> {
+/// The roles of an account that sends a token: its own, and those of the groups that it is in, by hand or by the token's login.
+pub(super) fn roles_of(connection: &Connection, account: &str, token: &str) -> Result<Vec<RoleOn>> {
     let mut query = connection
         .prepare_cached(
             "SELECT role, pattern FROM roles WHERE holder = 'account:' || ?1
              UNION SELECT role, pattern FROM roles
-             WHERE holder IN (SELECT 'group:' || group_name FROM members WHERE account = ?1)",
+             WHERE holder IN (SELECT 'group:' || group_name FROM members WHERE account = ?1
+                              UNION SELECT 'group:' || group_name FROM login_groups WHERE token = ?2)",
         )
         .map_err(failed)?;
     let rows = query
-        .query_map([account], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .query_map([account, token], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
         .map_err(failed)?;
     rows.map(|it| {
         let (role, on) = it.map_err(failed)?;

@@ -5,7 +5,7 @@ use crate::database::failed;
 
 /// What makes the tables, one step for each version; how many were taken is kept in the file's own header. A step that was
 /// published never changes.
-const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN, LOGINS];
+const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN, LOGINS, TAKEN_OVER, ROTATED];
 
 const FIRST: &str = "
 CREATE TABLE tokens (
@@ -124,6 +124,21 @@ CREATE TABLE checkpoints (
 const LOGINS: &str = "
 ALTER TABLE tokens ADD COLUMN is_exchanged INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX exchanged_tokens ON tokens (expires) WHERE is_exchanged = 1;
+";
+
+/// Which groups of the issuer a token of a login is in.
+const TAKEN_OVER: &str = "
+CREATE TABLE login_groups (
+  token TEXT NOT NULL,
+  group_name TEXT NOT NULL,
+  PRIMARY KEY (token, group_name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Which token made another in its own place.
+const ROTATED: &str = "
+ALTER TABLE tokens ADD COLUMN rotated_from TEXT;
+CREATE INDEX rotated_tokens ON tokens (rotated_from);
 ";
 
 /// Takes the steps that are not taken yet, each whole or not at all, whoever else opens the file.

@@ -7,6 +7,7 @@ use nodedata_registry::{
 use super::*;
 use crate::{
     case::{Action, Case},
+    oidc::{Groups, Identity},
     principal::Scope,
 };
 
@@ -38,6 +39,34 @@ fn tokens_are_hashed_scoped_and_end() {
 }
 
 #[test]
+fn groups_of_a_login_go_with_its_token() {
+    let database = Database::open(None).unwrap();
+    let log_in = |now| {
+        let names = ["oidc-a", "oidc-b"].map(str::to_owned).into();
+        let identity = Identity {
+            account: "ada".to_owned(),
+            scopes: vec![Scope::Roles],
+            groups: Some(Groups { names, n_left_out: 0 }),
+            until: now + Duration::hours(12),
+            of: "https://id.example ada-1".to_owned(),
+        };
+        database.exchange_token(&identity, now).unwrap().id
+    };
+    let first = log_in(now());
+    let second = log_in(now() + Duration::days(30));
+    assert_eq!(database.login_groups(&first).unwrap(), ["oidc-a", "oidc-b"]);
+    let later = now() + Duration::days(31);
+    let third = log_in(later);
+    assert!(database.login_groups(&first).unwrap().is_empty(), "its token is no longer listed");
+    let listed = database.tokens(Some("ada"), later).unwrap();
+    let listed: Vec<_> = listed.iter().map(|it| (it.id.as_str(), it.groups.join(" "))).collect();
+    assert_eq!(
+        listed,
+        [(second.as_str(), "oidc-a oidc-b".to_owned()), (third.as_str(), "oidc-a oidc-b".to_owned())]
+    );
+}
+
+#[test]
 fn the_audit_log_is_a_chain_over_restarts() {
     let folder = tempfile::tempdir().unwrap();
     for n in 0..3 {
@@ -55,6 +84,29 @@ fn the_audit_log_is_a_chain_over_restarts() {
         .execute("UPDATE audit SET line = replace(line, '2026', '2027') WHERE seq = 1", [])
         .unwrap();
     assert!(verify_audit(&database.audit_since(0).unwrap()).is_err());
+}
+
+#[test]
+fn a_page_of_the_audit_log_ends_by_lines_and_by_bytes() {
+    let database = Database::open(None).unwrap();
+    let reason = "x".repeat(1 << 20);
+    for _ in 0..10 {
+        let event = AuditEvent { reason: Some(reason.clone()), ..AuditEvent::default() };
+        database.audit("2026-11-25T00:00:00Z".to_owned(), event).unwrap();
+    }
+    let mut text = String::new();
+    let mut pages = Vec::new();
+    loop {
+        let page = database.audit_since(text.lines().count() as u64).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() < audit::PAGE_BYTES + (2 << 20), "{}", page.len());
+        pages.push(page.lines().count());
+        text.push_str(&page);
+    }
+    assert_eq!(pages, [4, 4, 2], "of whole lines");
+    assert_eq!(verify_audit(&text).unwrap().next_seq, 10);
 }
 
 fn line() -> (String, AuditEvent) {

@@ -13,7 +13,7 @@ use crate::{
     database::{
         Database,
         audit::append_line,
-        failed,
+        failed, login_groups,
         revocations::{Revoked, end_token, note_revoked},
         roles::roles_of,
     },
@@ -35,8 +35,10 @@ pub(crate) struct Rotation {
     pub(crate) valid_days: Option<u32>,
     /// How long the old one goes on beside it.
     pub(crate) overlap: Duration,
-    /// Whether the old one itself asks: then the new one holds no longer.
+    /// Whether the old one itself asks: then the new one goes where the old one is taken back.
     pub(crate) is_own: bool,
+    /// Whether the new one may hold longer than the old one did.
+    pub(crate) may_be_longer: bool,
 }
 
 /// How long a token of a login is listed after its end, in days. There are many of them, and the audit log tells of each.
@@ -109,7 +111,12 @@ impl Database {
                 .map_err(failed)?;
             made.insert(it)?;
             it.execute("UPDATE tokens SET is_exchanged = 1 WHERE id = ?1", [&made.new.id]).map_err(failed)?;
-            let subject = format!("{} {} of {}", made.new.id, made.scopes, identity.of);
+            let mut subject = format!("{} {}", made.new.id, made.scopes);
+            if let Some(groups) = &identity.groups {
+                login_groups::put(it, &made.new.id, &groups.names)?;
+                subject.push_str(&format!(" in {groups}"));
+            }
+            subject.push_str(&format!(" of {}", identity.of));
             append_line(it, stamp(now), event(&made.account, "exchange-token", subject))
         })?;
         Ok(made.new)
@@ -131,13 +138,17 @@ impl Database {
             }
             let days = rotation.valid_days.unwrap_or(old.valid_days);
             check_days(days)?;
-            if rotation.is_own && days > old.valid_days {
+            if !rotation.may_be_longer && days > old.valid_days {
                 let message =
                     format!("the token held {} days, and makes none that holds longer", old.valid_days);
                 return Err(Error::new(ErrorKind::Denied, message).with_hint("ask the operator for one"));
             }
             let made = Made::new(&old.account, old.scopes, days, now)?;
             made.insert(it)?;
+            if rotation.is_own {
+                it.execute("UPDATE tokens SET rotated_from = ?2 WHERE id = ?1", [made.new.id.as_str(), id])
+                    .map_err(failed)?;
+            }
             let is_kept = rotation.overlap > Duration::zero();
             let until = is_kept.then(|| (now + rotation.overlap).timestamp());
             if end_token(it, id, until)? {
@@ -169,25 +180,38 @@ impl Database {
             drop(connection.execute("UPDATE tokens SET last_used = ?2 WHERE id = ?1", params![id, seconds]));
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
-        let roles = roles_of(&connection, &account)?;
+        let roles = roles_of(&connection, &account, &id)?;
         Ok(Some(Principal { account: Some(account), scopes, token: Some(id), roles }))
     }
 
-    /// Takes a token back, at once. Says whether there was one that held.
+    /// Takes a token back, at once, and those that it made in its own place: whoever had it may have them. Says whether there was one
+    /// that held.
     pub(crate) fn revoke_token(&self, who: &str, id: &str, now: DateTime<Utc>) -> Result<bool> {
         self.at_once(|it| {
-            if !end_token(it, id, None)? {
-                return Ok(false);
+            let mut subject = id.to_owned();
+            let mut has_ended = false;
+            for ended in with_successors(it, id)? {
+                if !end_token(it, &ended, None)? {
+                    continue;
+                }
+                has_ended = true;
+                if ended != id {
+                    subject.push(' ');
+                    subject.push_str(&ended);
+                }
+                note_revoked(it, Revoked::Token { id: ended, until: None }, now)?;
             }
-            note_revoked(it, Revoked::Token { id: id.to_owned(), until: None }, now)?;
-            append_line(it, stamp(now), event(who, "revoke-token", id.to_owned()))?;
-            Ok(true)
+            if has_ended {
+                append_line(it, stamp(now), event(who, "revoke-token", subject))?;
+            }
+            Ok(has_ended)
         })
     }
 
     /// All tokens, or those of an account, oldest first, without their secrets, which are not here.
     pub(crate) fn tokens(&self, account: Option<&str>, now: DateTime<Utc>) -> Result<Vec<TokenInfo>> {
         let connection = self.lock();
+        let mut groups = login_groups::by_token(&connection, account)?;
         let mut query = connection
             .prepare_cached(
                 "SELECT id, account, scopes, created, expires, revoked, last_used FROM tokens
@@ -203,8 +227,10 @@ impl Database {
                     false if expires <= now.timestamp() => "expired",
                     false => "active",
                 };
+                let id: String = row.get(0)?;
                 Ok(TokenInfo {
-                    id: row.get(0)?,
+                    groups: groups.remove(&id).unwrap_or_default(),
+                    id,
                     account: row.get(1)?,
                     scopes: row.get::<_, String>(2)?.split(' ').map(str::to_owned).collect(),
                     created: at(created),
@@ -287,6 +313,22 @@ struct Held {
     /// As it was made, rounded up.
     valid_days: u32,
     is_exchanged: bool,
+}
+
+/// A token, those that it made in its own place, and those that these made in theirs, in this order.
+fn with_successors(at_once: &Connection, id: &str) -> Result<Vec<String>> {
+    let mut query = at_once
+        .prepare_cached("SELECT id FROM tokens WHERE rotated_from = ?1 ORDER BY created, id")
+        .map_err(failed)?;
+    let mut found = vec![id.to_owned()];
+    let mut n_asked = 0;
+    while let Some(id) = found.get(n_asked) {
+        let rows = query.query_map([id], |row| row.get(0)).map_err(failed)?;
+        let made = rows.collect::<rusqlite::Result<Vec<String>>>().map_err(failed)?;
+        n_asked += 1;
+        found.extend(made);
+    }
+    Ok(found)
 }
 
 fn held(at_once: &Connection, id: &str, now: DateTime<Utc>) -> Result<Option<Held>> {

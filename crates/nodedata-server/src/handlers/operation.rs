@@ -12,6 +12,7 @@ use crate::{
     app::App,
     call::Call,
     database::{NewToken, Rotation, TokenAsked},
+    handlers::roles::login_groups,
     metrics::Now,
     numbers,
     openapi::openapi,
@@ -50,10 +51,10 @@ pub(crate) fn description(_: &App, _: &Call) -> Answered<Reply> {
 }
 
 /// Whose token came, so that a login can be tried before it is kept.
-pub(crate) fn whoami(_: &App, call: &Call) -> Answered<Reply> {
+pub(crate) fn whoami(app: &App, call: &Call) -> Answered<Reply> {
     let scopes = call.principal.scopes.iter().map(ToString::to_string).collect();
     let (account, token) = (call.principal.who().to_owned(), call.principal.token.clone());
-    Reply::json(&WhoamiAnswer { account, scopes, token })
+    Reply::json(&WhoamiAnswer { account, scopes, groups: login_groups(app, call)?, token })
 }
 
 fn admin_only(app: &App, call: &Call, action: &str) -> Answered<()> {
@@ -121,7 +122,8 @@ pub(crate) fn rotate_token(app: &App, call: &Call) -> Answered<Reply> {
     let rotation = Rotation {
         valid_days: body.valid_days,
         overlap: chrono::TimeDelta::seconds(overlap.cast_signed()),
-        is_own: is_own && !call.principal.is_admin(),
+        is_own,
+        may_be_longer: call.principal.is_admin(),
     };
     let made = app.database.rotate_token(call.principal.who(), id, rotation, app.options.clock.now());
     let made = made.map_err(|err| match err.kind() {

@@ -1,6 +1,6 @@
 //! Groups of accounts, and the roles that accounts and groups have.
 
-use nodedata_registry::http::{GroupList, RoleBody, RoleList};
+use nodedata_registry::http::{GroupInfo, GroupList, RoleBody, RoleList};
 
 use crate::{
     app::App,
@@ -25,8 +25,29 @@ pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
 /// The asker, as roles name them.
 fn holders(app: &App, call: &Call) -> Answered<Vec<String>> {
     let account = call.principal.who();
-    let groups = app.database.groups(Some(account))?.into_iter().map(|it| format!("group:{}", it.name));
+    let groups = own_groups(app, call)?.into_iter().map(|it| format!("group:{}", it.name));
     Ok(groups.chain([format!("account:{account}")]).collect())
+}
+
+/// The groups that the asker is in: by hand, and by the login whose token was sent.
+fn own_groups(app: &App, call: &Call) -> Answered<Vec<GroupInfo>> {
+    let account = call.principal.who();
+    let mut groups = app.database.groups(Some(account))?;
+    for name in login_groups(app, call)? {
+        if !groups.iter().any(|it| it.name == name) {
+            groups.push(GroupInfo { name, members: vec![account.to_owned()] });
+        }
+    }
+    groups.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(groups)
+}
+
+/// The groups of the issuer that the asker is in by the login whose token was sent.
+pub(crate) fn login_groups(app: &App, call: &Call) -> Answered<Vec<String>> {
+    Ok(match &call.principal.token {
+        Some(token) => app.database.login_groups(token)?,
+        None => Vec::new(),
+    })
 }
 
 pub(crate) fn give(app: &App, call: &Call) -> Answered<Reply> {
@@ -64,10 +85,13 @@ fn asked(app: &App, call: &Call, action: &str) -> Answered<(Holder, DatasetPatte
     app.denied(&call.principal, action, Some(on.to_string()), refusal)
 }
 
-/// Every group for operators, those that one is in for others.
+/// Every group that is kept by hand for operators, those that one is in for others.
 pub(crate) fn groups(app: &App, call: &Call) -> Answered<Reply> {
-    let own = Some(call.principal.who()).filter(|_| !call.principal.is_admin());
-    Reply::json(&GroupList { groups: app.database.groups(own)? })
+    let groups = match call.principal.is_admin() {
+        true => app.database.groups(None)?,
+        false => own_groups(app, call)?,
+    };
+    Reply::json(&GroupList { groups })
 }
 
 pub(crate) fn add_member(app: &App, call: &Call) -> Answered<Reply> {

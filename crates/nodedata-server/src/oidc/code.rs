@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     app::App,
-    oidc::{Identity, Logins, SCOPES, tell, unavailable},
+    oidc::{Identity, Logins, tell, unavailable},
     refusal::{Answered, Refusal},
 };
 
@@ -83,7 +83,7 @@ impl Logins {
         let known = self.known(app, issuer, None)?;
         let mut url = known.discovery.authorization.clone().ok_or_else(no_browsers)?;
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, begun.verifier.as_bytes()));
-        let scope = SCOPES.join(" ");
+        let scope = login.asked().join(" ");
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
             ("client_id", login.client_id.as_str()),

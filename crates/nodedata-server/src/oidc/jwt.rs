@@ -135,6 +135,17 @@ impl Claims {
         self.0.get(name)?.as_str().filter(|it| (1..=NAME_BYTES_MAX).contains(&it.len()))
     }
 
+    /// A claim of this name, or where there is none, the one that its parts between dots lead to.
+    pub(crate) fn at(&self, name: &str) -> Option<&Value> {
+        found(&self.0, name)
+    }
+
+    /// What a token would say that was verified.
+    #[cfg(test)]
+    pub(crate) fn verified(claims: Map<String, Value>) -> Self {
+        Self(claims)
+    }
+
     /// Whom it is for.
     pub(crate) fn audiences(&self) -> Vec<&str> {
         match self.0.get("aud") {
@@ -169,6 +180,16 @@ impl Claims {
         });
         whole.map(Some).ok_or(Invalid::Malformed)
     }
+}
+
+/// Names may hold dots themselves: those of claims that are addresses, and of clients within a claim.
+fn found<'a>(within: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    within.get(name).or_else(|| {
+        name.match_indices('.').find_map(|(dot, _)| {
+            let inner = within.get(&name[..dot])?.as_object()?;
+            found(inner, &name[dot + 1..])
+        })
+    })
 }
 
 #[cfg(test)]

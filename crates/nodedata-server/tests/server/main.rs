@@ -15,6 +15,7 @@ mod manners;
 mod moves;
 mod numbers;
 mod oidc;
+mod oidc_groups;
 mod operating;
 mod page;
 mod possession;

@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::site::{Answer, Site};
 
-const NOW: i64 = 1_800_000_000;
-const CLIENT: &str = "node-data";
+pub(crate) const NOW: i64 = 1_800_000_000;
+pub(crate) const CLIENT: &str = "node-data";
 
-fn people() -> Issuer {
+pub(crate) fn people() -> Issuer {
     Issuer::new(json!({"sub": "ada-1", "preferred_username": "ada"}))
 }
 
-fn login(issuer: &Issuer, secret: Option<&str>) -> OidcLogin {
+pub(crate) fn login(issuer: &Issuer, secret: Option<&str>) -> OidcLogin {
     let scopes = [Scope::Read, Scope::Roles];
     OidcLogin::new(&issuer.url(), CLIENT, secret, "preferred_username", &scopes).unwrap()
 }
@@ -28,7 +28,7 @@ fn site(issuer: &Issuer) -> Site {
     Site::with(|it| it.login = Some(login(issuer, None)))
 }
 
-fn rules(text: &str) -> Vec<TrustRule> {
+pub(crate) fn rules(text: &str) -> Vec<TrustRule> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("trust.yaml"), text).unwrap();
     TrustRule::read(&folder.path().join("trust.yaml")).unwrap()
@@ -41,21 +41,21 @@ fn post(site: &Site, form: &[(&str, &str)]) -> Answer {
     })
 }
 
-fn exchange(site: &Site, identity: &str) -> Answer {
+pub(crate) fn exchange(site: &Site, identity: &str) -> Answer {
     let form =
         [("grant_type", GRANT_EXCHANGE), ("subject_token", identity), ("subject_token_type", ID_TOKEN)];
     post(site, &form)
 }
 
 #[track_caller]
-fn exchanged(site: &Site, identity: &str) -> ExchangeAnswer {
+pub(crate) fn exchanged(site: &Site, identity: &str) -> ExchangeAnswer {
     let answer = exchange(site, identity);
     assert_eq!(answer.status, 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// What ada's browser or device gets of her issuer.
-fn ada(issuer: &Issuer, change: &dyn Fn(&mut Value)) -> String {
+pub(crate) fn ada(issuer: &Issuer, change: &dyn Fn(&mut Value)) -> String {
     let mut claims = json!({"sub": "ada-1", "preferred_username": "ada", "aud": CLIENT});
     change(&mut claims);
     issuer.token(claims)

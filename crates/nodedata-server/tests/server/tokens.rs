@@ -71,3 +71,39 @@ fn a_token_is_rotated_with_its_scopes_and_may_overlap() {
     let actions: Vec<String> = site.audit().into_iter().map(|it| it.event.action).collect();
     assert_eq!(actions.iter().filter(|it| *it == "rotate-token").count(), 3, "two, and one that was refused");
 }
+
+#[test]
+fn what_a_token_made_of_itself_is_taken_back_with_it() {
+    let site = Site::new();
+    let remote = site.remote(Some(&site.token("root", &["admin"])));
+    let made = remote.create_token(&body("lab", &["read"], 10)).unwrap();
+    let other = Token::parse(&remote.create_token(&body("lab", &["read"], 10)).unwrap().token).unwrap();
+    let secret = |it: &str| Token::parse(it).unwrap();
+    let status = |token: &Token| site.get("v1/whoami", Some(token)).status;
+    let own = |id: &str, token: &Token, overlap_seconds| {
+        let rotation = RotateBody { valid_days: None, overlap_seconds };
+        site.remote(Some(token)).rotate_token(id, &rotation).unwrap()
+    };
+    // Two beside each other, and one of the second; then the first is over.
+    let old = secret(&made.token);
+    let left = own(&made.id, &old, Some(600));
+    let right = own(&made.id, &old, Some(600));
+    let last = own(&right.id, &secret(&right.token), None);
+    // One that the operator made of it is the operator's.
+    let kept = remote.rotate_token(&left.id, &RotateBody { valid_days: None, overlap_seconds: Some(600) });
+    let kept = secret(&kept.unwrap().token);
+    site.clock.advance(600);
+    assert_eq!(status(&old), 401);
+    let all = [&left, &right, &last].map(|it| secret(&it.token));
+    assert_eq!(all.each_ref().map(status), [401, 401, 200], "only the newest holds");
+    assert!(remote.revoke_token(&made.id).unwrap(), "what came of it held");
+    assert_eq!([&all[2], &kept, &other].map(status), [401, 200, 200]);
+    assert!(!remote.revoke_token(&made.id).unwrap(), "nothing is left of it");
+    let line = site.audit().into_iter().find(|it| it.event.action == "revoke-token").unwrap().event;
+    let named: Vec<&str> = line.subject.as_deref().unwrap().split(' ').collect();
+    assert_eq!(named[0], made.id);
+    assert!(named.contains(&last.id.as_str()), "{named:?}");
+    let listed = remote.tokens().unwrap();
+    let state = |id: &str| listed.iter().find(|it| it.id == id).map(|it| it.state.as_str());
+    assert_eq!(state(&last.id), Some("revoked"));
+}
