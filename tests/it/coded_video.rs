@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use arrow_array::{RecordBatch, cast::AsArray as _};
+use arrow_array::{Array as _, RecordBatch, cast::AsArray as _};
 use nodedata_dataset::{Dataset as Opened, VideoEntry};
 use nodedata_media::{
     Decoded, VideoCodec, decode_image, h264_encoder, is_keyframe,

@@ -7,7 +7,7 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 use nodedata_core::{
-    Batch, DType, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, InputFile, InputRange, Partition,
+    Batch, DType, EpisodeInfo, EpisodeStream, ErrorKind, Feature, InputFile, InputRange, Partition,
     ReadOptions, Result, RowSpan, Source, SourcePlan, Storage, StreamId, StreamKind, StreamSchema, meta,
     placed::Place,
 };
