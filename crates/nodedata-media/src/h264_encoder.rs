@@ -136,7 +136,8 @@ impl H264Encoder {
         let H264Options { crf, group, rate, program } = options;
         let H264Size { height, width } = size;
         let (coded, messages) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["-nostdin", "-v", "error", "-threads", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p"])
             .args(["-s", &format!("{width}x{height}"), "-framerate", rate, "-i", "pipe:0"])
             // Every frame once, whatever its time.
@@ -146,9 +147,9 @@ impl H264Encoder {
             .args(["-f", "h264", "pipe:1"])
             .stdin(Stdio::piped())
             .stdout(coded.try_clone()?)
-            .stderr(messages.try_clone()?)
-            .spawn()
-            .map_err(|err| does_not_run(program).with_source(err))?;
+            .stderr(messages.try_clone()?);
+        apart(&mut command);
+        let mut child = command.spawn().map_err(|err| does_not_run(program).with_source(err))?;
         let frames = child.stdin.take();
         Ok(Self { child, frames, coded, messages, size, planes: Vec::new(), n_frames: 0 })
     }
@@ -241,6 +242,15 @@ impl Drop for H264Encoder {
         drop(self.child.wait());
     }
 }
+
+/// A signal from the keyboard is this program's to follow: it still writes what it has begun, and that takes the other one.
+#[cfg(unix)]
+fn apart(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+fn apart(_: &mut Command) {}
 
 /// Who codes: name and version of the program and of its libx264. It codes one picture to find out; a program that did is not asked
 /// again.

@@ -12,7 +12,7 @@ use nodedata_media::{CodedPicture, Decoded, H264Encoder, H264Options, H264Size, 
 
 use super::{CodedField, Slot, program};
 use crate::transform::{
-    images::{Pictures, Workbench, is_struct},
+    images::{ImageOp, Pictures, Workbench, is_struct},
     raw_frame::RowFrames,
     rows::{Placed, STEPS, at_row, loss_of, picked},
 };
@@ -118,8 +118,10 @@ impl CodedRows {
     fn take(&mut self, batch: &Batch) -> Result<()> {
         let n_rows = batch.rows.num_rows();
         let mut sound = Vec::with_capacity(n_rows);
+        let shared = Arc::clone(&self.shared);
+        let cameras = shared.columns.iter().map(|it| Camera::of(it, batch)).collect::<Result<Vec<_>>>()?;
         for row in 0..n_rows {
-            match self.pictures(batch, row) {
+            match self.pictures(&cameras, row) {
                 Ok(pictures) => {
                     for (field, picture) in pictures.iter().enumerate() {
                         self.push(field, picture).map_err(|err| self.placed(err, field))?;
@@ -146,11 +148,11 @@ impl CodedRows {
     ///
     /// # Errors
     /// The first field that has none that can be coded, and why.
-    fn pictures(&mut self, batch: &Batch, row: usize) -> Result<Vec<Decoded>, (usize, Error)> {
-        let mut pictures = Vec::with_capacity(self.encoders.len());
-        for (idx, encoder) in self.encoders.iter().enumerate() {
-            let (field, columns) = (&self.shared.fields[idx], &self.shared.columns[idx]);
-            let picture = picture(field, columns, batch, row, &mut self.workbench).and_then(|picture| {
+    fn pictures(&mut self, cameras: &[Camera<'_>], row: usize) -> Result<Vec<Decoded>, (usize, Error)> {
+        let mut pictures = Vec::with_capacity(cameras.len());
+        for (idx, (camera, encoder)) in cameras.iter().zip(&self.encoders).enumerate() {
+            let op = &self.shared.fields[idx].op;
+            let picture = camera.picture(op, row, &mut self.workbench).and_then(|picture| {
                 match encoder {
                     Some(encoder) => encoder.check(&picture)?,
                     None => drop(H264Size::of(&picture)?),
@@ -257,32 +259,46 @@ impl CodedRows {
 const UNDECODABLE: &str = "only frames that can be decoded are coded: repair the frame, or leave out the transform; `on_error: salvage` \
                            leaves out such steps";
 
-/// The picture of a row, decoded and changed.
-fn picture(
-    field: &CodedField,
-    Columns { pictures, beside }: &Columns,
-    batch: &Batch,
-    row: usize,
-    workbench: &mut Workbench,
-) -> Result<Decoded> {
-    let column = pictures.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the steps have no such column"))?;
-    let array = batch.rows.column(column);
-    let values = Nested::of(array.as_ref()).values;
-    if array.is_null(row) || values.is_null(row) {
-        let message = "the step has no picture, and video has a frame for every step";
-        return Err(Error::new(ErrorKind::Unsupported, message).with_hint(
-            "`on_error: salvage` leaves out such steps; `encode: jpeg:90` keeps them, without a picture",
-        ));
+/// The pictures of one field in a batch.
+struct Camera<'a> {
+    column: &'a ArrayRef,
+    /// The bytes of the pictures.
+    values: ArrayRef,
+    /// What is known of bare frames.
+    found: Vec<&'a MediaShape>,
+    rows: Option<RowFrames<'a>>,
+}
+
+impl<'a> Camera<'a> {
+    fn of(columns: &Columns, batch: &'a Batch) -> Result<Self> {
+        let place = columns.pictures;
+        let place =
+            place.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the steps lack a column of pictures"))?;
+        let column = batch.rows.column(place);
+        Ok(Self {
+            column,
+            values: Nested::of(column.as_ref()).values,
+            found: batch.pixels.iter().filter(|it| it.column == place).collect(),
+            rows: RowFrames::of(&batch.rows, &columns.beside),
+        })
     }
-    let rows = RowFrames::of(&batch.rows, beside);
-    let found: Vec<&MediaShape> = batch.pixels.iter().filter(|it| it.column == column).collect();
-    let pictures = Pictures {
-        bytes: values.as_binary::<i32>(),
-        is_encoded: is_struct(array.data_type()),
-        found: &found,
-        rows: rows.as_ref(),
-    };
-    field.op.changed(&pictures, row, workbench)
+
+    /// The picture of a row, decoded and changed.
+    fn picture(&self, op: &ImageOp, row: usize, workbench: &mut Workbench) -> Result<Decoded> {
+        if self.column.is_null(row) || self.values.is_null(row) {
+            let message = "the step has no picture, and video has a frame for every step";
+            return Err(Error::new(ErrorKind::Unsupported, message).with_hint(
+                "`on_error: salvage` leaves out such steps; `encode: jpeg:90` keeps them, without a picture",
+            ));
+        }
+        let pictures = Pictures {
+            bytes: self.values.as_binary::<i32>(),
+            is_encoded: is_struct(self.column.data_type()),
+            found: &self.found,
+            rows: self.rows.as_ref(),
+        };
+        op.changed(&pictures, row, workbench)
+    }
 }
 
 /// The samples as a column.
