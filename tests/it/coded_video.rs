@@ -244,3 +244,27 @@ fn odd_sides_are_refused_with_their_step() {
     }
     assert!(!work.path("out").exists());
 }
+
+/// A run that ends early takes its encoders with it.
+#[test]
+fn no_program_goes_on_behind_a_run_that_fails() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(ffmpeg) = with_encoder() else { return };
+    let work = Work::new();
+    let (script, pids) = (work.path("ffmpeg.sh"), work.path("pids"));
+    let text = format!("#!/bin/sh\necho $$ >> '{}'\nexec '{ffmpeg}' \"$@\"\n", pids.display());
+    work.write("ffmpeg.sh", text);
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // The third step of an episode has no such value, and the two before it are coded.
+    let fields = format!("{CAMERAS}  frame: {{from: frame_index, transform: gripper/invert, type: uint8}}\n");
+    let ran = refused(&work, &script.display().to_string(), &fields).exits(1);
+    assert!(ran.stderr.contains("2 becomes -1"), "{}", ran.stderr);
+    let started = std::fs::read_to_string(pids).unwrap();
+    let started: Vec<&str> = started.lines().collect();
+    // Two that say who they are, and at least those of the two cameras of one episode.
+    assert!(4 <= started.len(), "{started:?}");
+    if cfg!(target_os = "linux") {
+        let left = started.iter().filter(|it| PathBuf::from(format!("/proc/{it}")).exists());
+        assert_eq!(left.count(), 0, "{started:?}");
+    }
+}
