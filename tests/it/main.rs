@@ -14,6 +14,7 @@ mod broken;
 mod buckets;
 mod cli;
 mod codecs;
+mod coded_video;
 mod crash;
 mod creation;
 mod definitions;

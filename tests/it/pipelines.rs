@@ -319,7 +319,7 @@ fn what_init_proposes_for_a_teleoperation() {
           # tf: {from: /tf.transforms.transform.translation.x, tolerance_ms: 75}    # 2 numbers at 20.0 Hz (tf2_msgs/msg/TFMessage)
           # tf_static: {from: /tf_static.transforms.transform.translation.x}    # 2 numbers at no rate (tf2_msgs/msg/TFMessage)
           # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.
-          # Smaller pictures: `transform: [{image/resize: {height: 224, width: 224}}, {encode: jpeg:90}]`
+          # Smaller pictures: `transform: [{image/resize: {height: 224, width: 224}}, {encode: jpeg:90}]`; `encode: h264` makes video of them
           # points: {from: /points, transform: {points: {fields: [x, y, z], max: 4096}}}
 
         # Not mapped; `streams: keep` writes every topic as a table of its own as well.

@@ -215,6 +215,8 @@ pub mod meta {
     pub const FRAME_SIZE: &str = "nodedata:frame_size";
     /// Layout of the pixels of all bare frames of a field, as ROS and Foxglove name it: `rgb8`, `bayer_rggb8`, `yuv422_yuy2`.
     pub const FRAME_FORMAT: &str = "nodedata:frame_format";
+    /// How the video of a field was coded here, as JSON: who did it, frames a second, how pixels and colours are written.
+    pub const VIDEO: &str = "nodedata:video";
     /// Unit of the values.
     pub const UNIT: &str = "nodedata:unit";
     /// Constants of an enumeration, `NAME=VALUE` joined by commas.

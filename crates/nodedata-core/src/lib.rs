@@ -42,8 +42,8 @@ pub use names::{free_name, nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use options::{OptionKey, OptionKind, OptionValue};
 pub use plan::{
-    Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, EpisodeVideo, Fact, InputFile, InputRange,
-    Numbering, Partition, PrerollSample, SourcePlan, TimeRange, Unpacked,
+    Attachment, CodedVideo, DatasetFacts, EpisodeFacts, EpisodeInfo, EpisodeVideo, Fact, InputFile,
+    InputRange, Numbering, Partition, PrerollSample, SourcePlan, TimeRange, Unpacked,
 };
 pub use progress::{Progress, Silent};
 pub use source::{EpisodeStream, ReadOptions, Source};

@@ -31,6 +31,8 @@ pub struct SourcePlan {
     pub attachments: Vec<Attachment>,
     /// What decoders need beside the samples of coded video columns: one entry per episode and column.
     pub videos: Vec<EpisodeVideo>,
+    /// Columns of video that the source codes itself: what decoders need of each episode only its rows tell.
+    pub coded: Vec<CodedVideo>,
     /// What opening found wrong, put right, or wants the user to know.
     pub findings: Vec<Finding>,
     /// What opening learned by reading all of the input, in words of the format's own, so that the next opening can do
@@ -262,6 +264,20 @@ pub struct EpisodeVideo {
     /// The samples that decoding its frames takes and that no row holds, in decode order: those before the first row of an
     /// episode that starts inside a group of frames, and those of other episodes that lie among its own.
     pub preroll: Arc<[PrerollSample]>,
+}
+
+/// A column of video whose samples are coded while rows are read, in the order they are shown, the first of each partition a key
+/// frame. Beside it stands a column `X.keyframe`, and batches say the size of the frames.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodedVideo {
+    /// The stream of the column.
+    pub stream: StreamId,
+    /// Name of the column.
+    pub feature: String,
+    /// As [`EpisodeVideo::codec`]; each key frame has what a decoder needs before it.
+    pub codec: String,
+    /// Frames per second.
+    pub fps: f64,
 }
 
 /// A sample that is decoded beside those of an episode's rows. Its bytes stay in the source until they are written.

@@ -224,7 +224,7 @@ impl Finish<'_> {
             ("pages", Box::new(|| page_table(self.shards.iter().map(|it| &it.pages)))),
             ("origins", Box::new(|| index::origin_table(self.origin_rows()))),
         ];
-        let SourcePlan { videos, attachments, .. } = run.source;
+        let (videos, SourcePlan { attachments, .. }) = (run.videos, run.source);
         if !videos.is_empty() {
             tables.push((
                 "video",

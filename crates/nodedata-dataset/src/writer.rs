@@ -2,8 +2,8 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{
-    Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, MediaShape, Result, RowSpan,
-    SourcePlan, StreamSchema,
+    Attachment, EPISODE_INDEX, EpisodeInfo, EpisodeVideo, Error, ErrorKind, InputFile, Locus, MediaShape,
+    Result, RowSpan, SourcePlan, StreamSchema,
 };
 use nodedata_io::{Places, Replacing};
 use nodedata_schema::CheckedBatch;
@@ -115,6 +115,8 @@ pub struct RunFacts<'a> {
     pub source: &'a SourcePlan,
     /// The episodes of the plan, with what reading told of them.
     pub episodes: &'a [EpisodeInfo],
+    /// All coded video, also what was coded while rows were read.
+    pub videos: &'a [EpisodeVideo],
     /// Holds the rows without a value against what was asked for: an error ends the run, and nothing is committed.
     pub check_nulls: &'a (dyn Fn(&Nulls) -> Result<()> + Sync),
     /// Reads a range of an input, by its position in the plan.

@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use crate::keyframe;
 
 /// A video codec.
@@ -125,6 +127,21 @@ pub(crate) fn is_starting_slice(codec: VideoCodec, header: u8) -> Option<bool> {
     }
 }
 
+/// NAL type of the delimiter in front of an access unit of H.264.
+const DELIMITER: u8 = 9;
+
+/// The access units of an H.264 stream that has a delimiter in front of each; `None` where something stands before the first.
+pub(crate) fn access_units(stream: &Bytes) -> Option<Vec<Bytes>> {
+    let is_delimiter = |it: &[u8]| matches!(it, [0, 0, 1, header] if header & 0x1f == DELIMITER);
+    let starts = stream.windows(4).enumerate().filter(|(_, it)| is_delimiter(it)).map(|(at, _)| {
+        // A start code may be of four bytes.
+        at - usize::from(at.checked_sub(1).is_some_and(|before| stream[before] == 0))
+    });
+    let starts: Vec<usize> = starts.chain([stream.len()]).collect();
+    let units = starts.windows(2).map(|it| stream.slice(it[0]..it[1])).collect();
+    (starts.first() == Some(&0)).then_some(units)
+}
+
 /// The codec of an access unit in Annex B form, judged by its first NAL unit.
 pub(crate) fn sniff_codec(sample: &[u8]) -> Option<VideoCodec> {
     let nal = after_leading_start_code(sample)?;
@@ -177,6 +194,18 @@ mod tests {
         assert_eq!(h265(&[&[0x40, 1], &[0x42, 1], &[0x44, 1], &[0x26, 1]]), Some(true));
         assert_eq!(h265(&[&[0x2a, 1]]), Some(true));
         assert_eq!(h265(&[&[0x02, 1]]), Some(false));
+    }
+
+    #[test]
+    fn a_stream_is_cut_at_its_delimiters() {
+        let key = unit(&[&[0x09, 0x10], &[0x67, 1], &[0x68, 2], &[0x65, 0x88, 9]]);
+        let short = [&[0, 0, 1, 0x09, 0x30][..], &unit(&[&[0x41, 0x9a]])].concat();
+        let last = unit(&[&[0x09, 0x30], &[0x41, 0x9b]]);
+        let stream = Bytes::from([&key[..], &short, &last].concat());
+        assert_eq!(access_units(&stream).unwrap(), [&key[..], &short, &last]);
+        assert_eq!(access_units(&stream.slice(1..)).unwrap().len(), 3, "a start code of three bytes");
+        assert_eq!(access_units(&stream.slice(8..)), None, "not all of it is in a unit");
+        assert_eq!(access_units(&Bytes::new()), Some(Vec::new()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! video sample is a key frame, how raw pixels lie, and where an mp4 file keeps its video. Every look is bounded and
 //! allocates nothing but the tables it returns; only [`decode_image`], [`decode_image_into`],
 //! [`check_audio`], [`flac_to_samples`] and [`video`] decode, and only
-//! [`encode_png`], [`encode_jpeg`] and [`wav_to_flac`] encode.
+//! [`encode_png`], [`encode_jpeg`], [`wav_to_flac`] and [`H264Encoder`] encode.
 //! With the feature `resize` the module of that name makes frames of another size.
 
 mod annexb;
@@ -12,6 +12,7 @@ mod decode;
 mod depth;
 mod encode;
 mod encoding;
+mod h264_encoder;
 mod image_header;
 mod image_shape;
 mod keyframe;
@@ -31,6 +32,10 @@ pub use decode::{Decoded, decode_image, decode_image_into};
 pub use depth::{DepthQuantization, DepthUnit};
 pub use encode::{JPEG_QUALITY, encode_jpeg, encode_png, encode_png_of_video};
 pub use encoding::{Encoding, sniff};
+pub use h264_encoder::{
+    CodedPicture, H264_CRF, H264_CRFS, H264_GROUP, H264_GROUPS, H264Encoder, H264Options, H264Size,
+    h264_encoder,
+};
 pub use image_header::{ImageHeader, image_header};
 pub use image_shape::ImageShape;
 pub use normalize::{Normalized, RawImage, Stored, normalize};

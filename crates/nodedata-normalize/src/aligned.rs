@@ -22,7 +22,7 @@ use crate::{
     reading::{Kept, Part, Shared},
     resampled,
     store::Store,
-    transform,
+    transform::{self, CodedField},
 };
 
 /// The steps of a log, and with `streams: keep` its topics, too.
@@ -76,13 +76,19 @@ pub fn step_features(
 /// # Errors
 /// As [`AlignedSource::new`].
 pub fn normalized(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Box<dyn Source>, Unfit> {
-    if has_rows(&inner.plan().streams) {
-        let all = vec![true; inner.plan().partitions.len()];
-        let inner = transform::under_selection(inner, &spec.transform, &all)?;
-        let steps = resampled::on_clock(inner, spec)?;
-        return transform::over_steps(steps, spec, all, &Companions::new());
-    }
-    with_transforms(AlignedSource::new(inner, spec.clone())?, spec)
+    let (source, coded) = match has_rows(&inner.plan().streams) {
+        true => rows(inner, spec)?,
+        false => with_transforms(AlignedSource::new(inner, spec.clone())?, spec)?,
+    };
+    transform::coded_over(source, coded, spec)
+}
+
+/// Rows that are there already, with the transforms of their fields over them, and the fields that become video.
+fn rows(inner: Box<dyn Source>, spec: &StepSpec) -> Result<(Box<dyn Source>, Vec<CodedField>), Unfit> {
+    let all = vec![true; inner.plan().partitions.len()];
+    let inner = transform::under_selection(inner, &spec.transform, &all)?;
+    let steps = resampled::on_clock(inner, spec)?;
+    transform::over_steps(steps, spec, all, &Companions::new())
 }
 
 /// The episodes of a source, with `steps` as [`normalized`] makes them: some are left out, others are told more of.
@@ -96,7 +102,7 @@ pub fn with_episodes(
 ) -> Result<Box<dyn Source>, Unfit> {
     let aligns = steps.filter(|_| !has_rows(&inner.plan().streams));
     let topics = TopicColumns::resolve(episodes, aligns, &inner.plan().streams).map_err(Unfit::Mistakes)?;
-    let (source, topics, is_cut) = match (steps, aligns) {
+    let ((source, coded), topics, is_cut) = match (steps, aligns) {
         (_, Some(steps)) => {
             let aligned = AlignedSource::of_episodes(inner, steps.clone(), episodes)?;
             (with_transforms(aligned, steps)?, Vec::new(), steps.episodes != Cut::Whole)
@@ -109,8 +115,8 @@ pub fn with_episodes(
                 false => inner,
             };
             let source = match steps {
-                Some(steps) => normalized(chosen, steps)?,
-                None => chosen,
+                Some(steps) => rows(chosen, steps)?,
+                None => (chosen, Vec::new()),
             };
             (source, topics, false)
         }
@@ -118,6 +124,10 @@ pub fn with_episodes(
     let source = match episodes.drop_steps.as_slice() {
         [] => source,
         drops => Box::new(FilteredSource::new(source, drops)?),
+    };
+    let source = match steps {
+        Some(steps) => transform::coded_over(source, coded, steps)?,
+        None => source,
     };
     if episodes.metadata.is_empty() && episodes.columns.is_empty() {
         return Ok(source);
@@ -142,7 +152,10 @@ fn refuse_trim(streams: &[StreamSchema], episodes: &EpisodeSpec) -> Result<(), U
     Err(Unfit::Mistakes(vec![Mistake::new("episodes.trim", message).with_hint(hint)]))
 }
 
-fn with_transforms(aligned: AlignedSource, spec: &StepSpec) -> Result<Box<dyn Source>, Unfit> {
+fn with_transforms(
+    aligned: AlignedSource,
+    spec: &StepSpec,
+) -> Result<(Box<dyn Source>, Vec<CodedField>), Unfit> {
     let makes_steps = aligned.makes_steps();
     let companions = aligned.shared.store.mapping.companions.clone();
     let steps = transform::under_selection(Box::new(aligned), &spec.transform, &makes_steps)?;

@@ -63,8 +63,8 @@ pub use spec::{
 };
 pub use transform::{
     ALL as TRANSFORMS, Against, Argument, ArgumentKind, Arguments, Degenerate, DeltaEnd, End, FieldTransform,
-    Given, Items, ResizeWay, RotationForm, Scope, StepTransform, Transform, TransformKind, Zero,
-    find as find_transform,
+    FrameCoding, Given, Items, ResizeWay, RotationForm, Scope, StepTransform, Transform, TransformKind, Zero,
+    find as find_transform, settle_encoders,
 };
 pub use unfit::Unfit;
 

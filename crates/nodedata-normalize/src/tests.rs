@@ -1,5 +1,6 @@
 //! Steps of made-up recordings, held against a reference that looks at every message for every step.
 
+mod coded;
 mod deltas;
 mod episodes;
 mod frames;

@@ -5,11 +5,13 @@
 
 mod catalog;
 mod clips;
+mod coded;
 mod codes;
 mod dropped;
 mod field;
 mod fit;
 mod fit_ops;
+mod frame_coding;
 mod images;
 mod lists;
 mod mapped;
@@ -32,8 +34,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use catalog::{ALL, Argument, ArgumentKind, Arguments, Given, Scope, Transform, TransformKind, find};
+pub use coded::settle_encoders;
+pub(crate) use coded::{CodedField, over as coded_over};
 pub use field::{Against, Degenerate, DeltaEnd, End, FieldTransform, Items, ResizeWay, RotationForm, Zero};
 pub(crate) use fit::{fitted, shift_of};
+pub use frame_coding::FrameCoding;
 pub(crate) use neighbours::{Beside, Edges, Neighbours, Pulled};
 pub(crate) use raw_frame::{RawFrame, frame_type};
 pub(crate) use rows::{kept, picked};

@@ -131,7 +131,7 @@ impl Drive<'_> {
                                     }
                                     UnitState::new(self.source.plan())
                                 });
-                                let checked = self.check(parts, of_unit, violations, (rows, starts));
+                                let checked = self.check(parts, of_unit, violations, (rows, starts))?;
                                 encoder.encode(*unit, checked)
                             }
                             None => encoder.end(),
@@ -209,13 +209,16 @@ impl Drive<'_> {
 
     /// Checks a window against the schema; batches that break it are counted and left out, and the run
     /// fails at its end.
+    ///
+    /// # Errors
+    /// What rows say of video that is coded while they are read, where that cannot be.
     fn check(
         &self,
         parts: &[ReadPart],
         unit: &mut UnitState,
         violations: &mut Violations,
         (rows, starts): (&mut ByStream<u64>, &mut ByStream<i64>),
-    ) -> Vec<DecodedPart> {
+    ) -> Result<Vec<DecodedPart>> {
         let plan = self.source.plan();
         let mut places = Vec::new();
         let mut batches = Vec::new();
@@ -229,6 +232,7 @@ impl Drive<'_> {
                 let rows = rows.entry(key).or_default();
                 let clock_start =
                     first_time(batch, partition, plan).map(|it| *starts.entry(key).or_insert(it));
+                unit.videos.watch(batch, (episode, *rows), plan)?;
                 places.push(RowPlace { episode: episode as u64, first_row: *rows });
                 batches.push(joined(batch, partition, plan, *rows, clock_start));
                 clocks.push(clock_start.unwrap_or(0));
@@ -241,7 +245,7 @@ impl Drive<'_> {
             .map(|(batch, place)| self.check.batch(&batch, place))
             .collect();
         let mut checked = checked.into_iter().zip(clocks);
-        parts
+        let parts = parts
             .iter()
             .map(|part| {
                 let mut batches = Vec::with_capacity(part.batches.len());
@@ -258,7 +262,8 @@ impl Drive<'_> {
                 }
                 DecodedPart { partition: part.partition, batches }
             })
-            .collect()
+            .collect();
+        Ok(parts)
     }
 
     /// `now_kept` are the records of the window, where its rows were kept by this run.

@@ -6,12 +6,18 @@ use nodedata_schema::{Observations, SchemaBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{inputs::InputHashes, steps::add_fates, window::ReadPart};
+use crate::{
+    inputs::InputHashes,
+    made_videos::{MadeVideo, MadeVideos},
+    steps::add_fates,
+    window::ReadPart,
+};
 
 /// What a run learns of the rows of one unit besides what their writer sees. It is kept with the unit, so that
 /// a later run, which does not read them, can report the same.
 pub(crate) struct UnitState {
     pub(crate) inferred: SchemaBuilder,
+    pub(crate) videos: MadeVideos,
     pub(crate) told: Told,
 }
 
@@ -30,6 +36,8 @@ pub(crate) struct Told {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     observed: Observations,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    videos: Vec<MadeVideo>,
     ledger: Ledger,
     damage: Findings,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -41,13 +49,18 @@ struct Kept {
 impl UnitState {
     /// Nothing read yet.
     pub(crate) fn new(plan: &SourcePlan) -> Self {
-        Self { inferred: SchemaBuilder::new(&plan.streams), told: Told::default() }
+        Self {
+            inferred: SchemaBuilder::new(&plan.streams),
+            videos: MadeVideos::default(),
+            told: Told::default(),
+        }
     }
 
     /// As a record keeps it.
     pub(crate) fn keep(self) -> Result<Value> {
-        let Self { inferred, told: Told { ledger, damage, facts, warnings } } = self;
-        let kept = Kept { observed: inferred.observations(), ledger, damage, facts, warnings };
+        let Self { inferred, videos, told: Told { ledger, damage, facts, warnings } } = self;
+        let (observed, videos) = (inferred.observations(), videos.into_record());
+        let kept = Kept { observed, videos, ledger, damage, facts, warnings };
         Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
     }
 
@@ -58,7 +71,8 @@ impl UnitState {
                 .with_hint("remove the hidden `.partial` folder beside the output, and run again")
         };
         let kept: Kept = serde_json::from_value(record).map_err(|err| misfit().with_source(err))?;
-        let Kept { observed, ledger, damage, facts, warnings } = kept;
+        let Kept { observed, videos, ledger, damage, facts, warnings } = kept;
+        self.videos.join(videos);
         self.told.join(Told { ledger, damage, facts, warnings });
         if self.inferred.take_in(&observed) { Ok(()) } else { Err(misfit()) }
     }

@@ -16,6 +16,7 @@ mod journal;
 mod kept;
 mod known;
 mod learned;
+mod made_videos;
 mod message_paths;
 mod misfits;
 mod open;

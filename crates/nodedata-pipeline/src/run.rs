@@ -15,7 +15,7 @@ use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
     WriterOptions,
 };
-use nodedata_normalize::{Cut, StepSpec, Unfit, with_lengths};
+use nodedata_normalize::{Cut, StepSpec, Unfit, settle_encoders, with_lengths};
 use nodedata_schema::{Schema, SchemaCheck, Violation};
 
 use crate::{
@@ -88,6 +88,7 @@ impl Run {
             options.steps = options.step_flags.spec(opened.source.plan(), &options.open)?;
         }
         decode_topics(options.steps.as_mut(), &options.open, opened.source.plan())?;
+        options.steps.iter_mut().for_each(settle_encoders);
         let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
         let definitions = definitions(&opened.source.plan().streams);
         opened.source = with_steps(opened.source, options.steps.as_ref(), &options.episodes)?;
@@ -322,7 +323,7 @@ impl Run {
             writer.keep_note(learned.to_note()?)?;
         }
         writer.fold(&mut |_, run| all.join(run))?;
-        let UnitState { inferred, told: Told { ledger, damage, facts, warnings } } = all;
+        let UnitState { inferred, videos, told: Told { ledger, damage, facts, warnings } } = all;
         let refused = |nulls: &Nulls| match self.options.steps.as_ref() {
             Some(spec) if self.options.refuse_empty && self.aligns => refuse_empty(spec, nulls),
             Some(_) | None => Ok(()),
@@ -360,6 +361,7 @@ impl Run {
             ..Report::default()
         };
         let episodes = learned(&source.episodes, facts);
+        let videos = videos.with_those_of(source);
         let (manifest, report) = writer.finish(RunFacts {
             converter: self.opened.format.name(),
             recipe: &self.recipe.to_json(),
@@ -369,6 +371,7 @@ impl Run {
             report,
             source,
             episodes: &episodes,
+            videos: &videos,
             check_nulls: &refused,
             read_input: &|input, range| self.read_input(input, &range),
             content_of: &|it| self.content_of(it),

@@ -8,15 +8,15 @@ use arrow_array::{
     types::{Float32Type, UInt32Type},
 };
 use arrow_select::concat::concat_batches;
-use nodedata_core::{Dim, Files, MediaEncoding, OpenOptions, ReadOptions, Source, StreamId, meta};
+use nodedata_core::{Dim, Files, OpenOptions, ReadOptions, Source, StreamId, meta};
 use nodedata_io::LocalFiles;
 use nodedata_media::decode_image;
 use nodedata_testkit::corpus;
 
 use super::reference::{balances, read_all};
 use crate::{
-    AlignedSource, Clock, FieldSpec, FieldTransform, FramesOf, Rate, StepSpec, Zero, mistakes, normalized,
-    step_features,
+    AlignedSource, Clock, FieldSpec, FieldTransform, FrameCoding, FramesOf, Rate, StepSpec, Zero, mistakes,
+    normalized, step_features,
 };
 
 fn log(path: &Path) -> Box<dyn Source> {
@@ -111,7 +111,7 @@ fn frames_that_vary_say_their_size_in_each_row_or_are_an_error() {
     // A picture says its size itself: the columns are not needed any more.
     let coded = vec![
         FieldTransform::Rotate180 {},
-        FieldTransform::Encode { coding: MediaEncoding::Png, quality: None },
+        FieldTransform::Encode { coding: FrameCoding::Png, quality: None, group: None, encoder: None },
     ];
     let coded = image(FramesOf::Vary, coded);
     let source = reported("e_img_amb.mcap").unwrap();
@@ -237,7 +237,8 @@ fn points_of_a_log_are_those_of_its_bytes() {
     let aligned = AlignedSource::in_pieces(teleop(), at_pace.clone(), 1).unwrap();
     let (makes_steps, companions) =
         (aligned.makes_steps(), aligned.shared().store.mapping.companions.clone());
-    let source = crate::transform::over_steps(Box::new(aligned), &at_pace, makes_steps, &companions).unwrap();
+    let source =
+        crate::transform::over_steps(Box::new(aligned), &at_pace, makes_steps, &companions).unwrap().0;
     assert!(source.plan().streams[0].id == StreamId(0) && source.plan().partitions.len() > 1);
     let again = read_all(source.as_ref()).rows.unwrap();
     assert_eq!(again.columns()[1..], rows.columns()[1..]);

@@ -162,7 +162,8 @@ fn steps_of_logs_are_shifted_across_pieces() {
         let n_parts = makes_steps.iter().filter(|it| **it).count();
         let source =
             transform::over_steps(Box::new(aligned), &spec, makes_steps, &crate::mapping::Companions::new())
-                .unwrap();
+                .unwrap()
+                .0;
         (read_all(source.as_ref()), n_parts)
     };
     let (whole, n_parts) = read(u64::MAX, false);

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 
 use super::reference::{Everything, balances, read_all};
 use crate::{
-    Align, AlignedSource, Beyond, Clock, Cut, EpisodeRange, FieldSpec, FieldTransform, Rate, StepSpec,
-    Tolerance, mistakes, normalized,
+    Align, AlignedSource, Beyond, Clock, Cut, EpisodeRange, FieldSpec, FieldTransform, FrameCoding, Rate,
+    StepSpec, Tolerance, mistakes, normalized,
 };
 
 const MS: i64 = 1_000_000;
@@ -283,7 +283,7 @@ fn pictures_are_png_unless_something_else_is_said() {
     let (one, _, messages) = two_cameras();
     let jpeg = vec![
         FieldTransform::Resize { height: 24, width: 32, way: None },
-        FieldTransform::Encode { coding: MediaEncoding::Jpeg, quality: Some(90) },
+        FieldTransform::Encode { coding: FrameCoding::Jpeg, quality: Some(90), group: None, encoder: None },
     ];
     let small = FieldSpec { transform: jpeg, ..FieldSpec::new("small", "/one") };
     let fields = vec![camera("png", "/one", None), camera("jpeg", "/one", Some(MediaEncoding::Jpeg)), small];

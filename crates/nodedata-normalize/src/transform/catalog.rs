@@ -307,6 +307,11 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(coded("jpeg"), coded("jpeg:95"));
+        let Transform::Field(FieldTransform::Encode { quality, group, encoder, .. }) = coded("h264") else {
+            panic!("no coding")
+        };
+        assert_eq!((quality, group, encoder), (Some(23), Some(2), None));
+        assert_eq!(coded("h264"), coded("h264:23"));
         let Transform::Field(FieldTransform::Encode { quality, .. }) = coded("png") else {
             panic!("no coding")
         };
@@ -333,7 +338,19 @@ mod tests {
         refused(&UNIT, &[("from", "m"), ("to", "m")], "are one unit", "remove");
         refused(&ENCODE, &[("as", "jpeg:0")], "no quality", "1 to 100");
         refused(&ENCODE, &[("as", "png:9")], "has no quality", "alone");
-        refused(&ENCODE, &[("as", "h264")], "no coding `h264`", "png");
+        refused(&ENCODE, &[("as", "h265")], "no coding `h265`", "h264:23");
+        refused(&ENCODE, &[("as", "h264:0")], "`h264:0` is no rate factor", "without loss there is `png`");
+        refused(&ENCODE, &[("as", "h264:52")], "no rate factor", "1, the finest, to 51");
+        for (coding, group, told) in [
+            ("h264", 0, "no length"),
+            ("h264", -2, "no length"),
+            ("png", 2, "stand alone"),
+            ("jpeg:90", 2, "stand alone"),
+        ] {
+            let (texts, integers) = ([("as", coding.to_owned())].into(), [("group", group)].into());
+            let given = ENCODE.with(&Arguments { texts, integers, ..Arguments::default() }).unwrap_err();
+            assert!(given.argument == Some("group") && given.told.contains(told), "{given:?}");
+        }
         refused(&DEPTH, &[("to", "s")], "`s` is a time, no length", "mm");
         refused(&ROTATION, &[("from", "rotvec"), ("to", "rotvec")], "changes nothing", "remove");
         refused(&SLICE, &[], "does not say which items", "`items`");

@@ -1,8 +1,7 @@
-use nodedata_core::MediaEncoding;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{TransformKind, catalog};
+use super::{FrameCoding, TransformKind, catalog};
 
 /// What becomes of the values of one field, step by step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,9 +134,15 @@ pub enum FieldTransform {
     #[serde(rename = "encode@1")]
     Encode {
         /// As what.
-        coding: MediaEncoding,
-        /// Quality of JPEG, from 1 to 100.
+        coding: FrameCoding,
+        /// Quality of JPEG, from 1 to 100; constant rate factor of H.264, from 1 to 51.
         quality: Option<u8>,
+        /// Frames of video from one key frame to the next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<u32>,
+        /// Who codes video, name and version; `None` until that is looked up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encoder: Option<String>,
     },
     /// Distances in a unit, as 32-bit floats.
     #[serde(rename = "depth@1")]
@@ -418,9 +423,10 @@ impl FieldTransform {
                 say("top", top.map(Value::from));
                 say("left", left.map(Value::from));
             }
-            Self::Encode { coding, quality } => {
+            Self::Encode { coding, quality, group, encoder: _ } => {
                 let quality = quality.map_or_else(String::new, |it| format!(":{it}"));
                 say("as", Some(json!(format!("{}{quality}", coding.name()))));
+                say("group", group.map(Value::from));
             }
             Self::Depth { from, to, zero } => {
                 say("from", from.as_ref().map(|it| json!(it)));

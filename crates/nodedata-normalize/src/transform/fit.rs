@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nodedata_core::{Feature, meta, placed::Mistake, suggest};
 
 use super::{
-    Against, DeltaEnd, End, FieldTransform,
+    Against, DeltaEnd, End, FieldTransform, FrameCoding,
+    coded::{self, CodedField, keyframe_name},
     fit_ops::{Refusal, after, op_of},
     images::ImageOp,
     minus::Minus,
@@ -46,8 +47,10 @@ pub(super) struct Fitted {
     pub(super) differed: Feature,
     /// What is done row by row at the end.
     pub(super) ops: Vec<Op>,
-    /// What comes of it.
+    /// What comes of it, but for video.
     pub(super) feature: Feature,
+    /// The video that its pictures become, behind everything that is done to steps: they are left as they are until then.
+    coded: Option<CodedField>,
 }
 
 impl Fitted {
@@ -77,12 +80,23 @@ pub(crate) fn fitted(
 ) -> Result<Vec<Feature>, Vec<Mistake>> {
     let all = fit_all(fields, &features, companions)?;
     let dropped = idle_companions(&all, companions);
+    let coded = coded_fields(&all, &features, companions);
     for fitted in all {
         features[fitted.column] = fitted.feature;
     }
     let mut at = 0..;
     features.retain(|_| at.next().is_none_or(|it| !dropped.contains(&it)));
-    Ok(features)
+    Ok(coded::features(&features, &coded))
+}
+
+/// The fields whose pictures become video, with the columns that say what their frames are.
+pub(super) fn coded_fields(all: &[Fitted], features: &[Feature], companions: &Companions) -> Vec<CodedField> {
+    let of = |it: &Fitted| {
+        let beside = companions.get(&it.column).into_iter().flatten();
+        let names = beside.filter_map(|column| Some(features.get(*column)?.name.clone()));
+        Some(it.coded.clone()?.told_by(names.collect()))
+    };
+    all.iter().filter_map(of).collect()
 }
 
 /// The columns that say what the values of others were, in order.
@@ -200,6 +214,7 @@ impl Fit<'_> {
             differed: shifted.clone(),
             ops: Vec::new(),
             feature: shifted.clone(),
+            coded: None,
         };
         let mut now = shifted;
         for (idx, transform) in field.transform.iter().enumerate() {
@@ -211,6 +226,12 @@ impl Fit<'_> {
                 Some(minus) => Some(Op::Minus(minus)),
                 None => op_of(transform, &now, field.encoding, self.companions).map_err(&refuse)?,
             };
+            if let FieldTransform::Encode { coding: FrameCoding::H264, .. } = transform {
+                let frames = self.frames(op, fitted.ops.pop()).map_err(&refuse)?;
+                fitted.coded = CodedField::of(transform, (field, &key), &frames, &now);
+                now = fitted.coded.as_ref().map_or(now, |it| it.feature().clone());
+                continue;
+            }
             let after = after(transform, op.as_ref(), now.clone());
             if let FieldTransform::Delta { against: Against::Step(steps), end } = transform {
                 fitted.delta = Some((*steps, *end));
@@ -229,8 +250,28 @@ impl Fit<'_> {
             // All is done at the end, to what the shift leaves.
             (fitted.between, fitted.differed) = (fitted.shifted.clone(), fitted.shifted.clone());
         }
-        fitted.feature = with_fact(now, &field.transform);
+        fitted.feature = match &fitted.coded {
+            Some(_) => feature.clone(),
+            None => with_fact(now, &field.transform),
+        };
         Ok(fitted)
+    }
+
+    /// What is done to frames before they are coded as video.
+    fn frames(&self, op: Option<Op>, before: Option<Op>) -> Result<ImageOp, Refusal> {
+        let keyframes = keyframe_name(&self.field.name);
+        if self.names.contains(&keyframes.as_str()) {
+            let told = format!("it adds the column `{keyframes}`, and there is a field of that name");
+            return Err(Refusal::Told(told, format!("call the field `{keyframes}` otherwise")));
+        }
+        match (op, before) {
+            (Some(Op::Images(op)), None) => Ok(op),
+            (Some(Op::Images(op)), Some(Op::Images(mut all))) => {
+                all.append(op);
+                Ok(all)
+            }
+            _ => Err(Refusal::Kind),
+        }
     }
 
     /// What a list of transforms does not say twice, or too late.
@@ -329,7 +370,12 @@ mod tests {
         let transform = vec![
             FieldTransform::Crop { height: 200, width: 200, top: None, left: None },
             FieldTransform::Resize { height: 64, width: 64, way: None },
-            FieldTransform::Encode { coding: MediaEncoding::Jpeg, quality: Some(90) },
+            FieldTransform::Encode {
+                coding: FrameCoding::Jpeg,
+                quality: Some(90),
+                group: None,
+                encoder: None,
+            },
         ];
         let fields = [FieldSpec { transform, ..FieldSpec::new("wrist", "/wrist") }];
         let all = fit_all(&fields, &[feature], &Companions::new()).unwrap();

@@ -1,7 +1,7 @@
 use nodedata_core::{DType, Dim, Feature, MediaEncoding, Storage, meta};
 
 use super::{
-    Against, DeltaEnd, FieldTransform,
+    Against, DeltaEnd, FieldTransform, FrameCoding,
     clips::FLAC,
     fit::Op,
     images::{ImageOp, PixelOp},
@@ -87,6 +87,7 @@ pub(super) fn op_of(
         | FieldTransform::Depth { .. } => {
             takes(!plain)?;
             refuse_video(feature)?;
+            refuse_lists(transform, feature)?;
             Ok(Some(Op::Images(image(transform, feature, encoding)?)))
         }
     }
@@ -137,6 +138,17 @@ fn refuse_video(feature: &Feature) -> Result<(), Refusal> {
     Err(Refusal::Told(message, hint.to_owned()))
 }
 
+/// Video has one frame a step.
+fn refuse_lists(transform: &FieldTransform, feature: &Feature) -> Result<(), Refusal> {
+    match transform {
+        FieldTransform::Encode { coding: FrameCoding::H264, .. } if !feature.lists.is_empty() => {
+            let message = "each step has a list of pictures, and video has one frame a step".to_owned();
+            Err(Refusal::Told(message, "store them as pictures: `encode: jpeg:90`".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The codec of a column of coded samples; `None` for pictures that stand alone.
 fn video_codec(feature: &Feature) -> Option<&str> {
     let coding = feature.metadata.get(meta::ENCODING).map(String::as_str);
@@ -165,8 +177,9 @@ fn image(
             let from = from.as_deref().or(of_field).unwrap_or("mm");
             Some(PixelOp::Depth { linear: conversion(from, to)?, unit: to.clone(), zero: *zero })
         }
-        FieldTransform::Encode { coding, quality: wanted } => {
-            (encoding, quality) = (*coding, *wanted);
+        FieldTransform::Encode { coding, quality: wanted, .. } => {
+            // Video is coded behind everything else, and takes the frames as they are here.
+            (encoding, quality) = (coding.of_frames().unwrap_or(MediaEncoding::Raw), *wanted);
             None
         }
         _ => None,

@@ -2,15 +2,17 @@ mod pixels;
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array,
+};
 use arrow_schema::{DataType, Field};
 use nodedata_core::{
     DType, Error, ErrorKind, Feature, MediaEncoding, MediaShape, Nested, Result, Storage, meta,
 };
 use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png, image_header};
 
-pub(super) use self::pixels::PixelOp;
-use self::pixels::{Workbench, value_bytes};
+use self::pixels::value_bytes;
+pub(super) use self::pixels::{PixelOp, Workbench};
 use super::{
     lists::around,
     raw_frame::{RawFrame, RowFrames, picture},
@@ -32,6 +34,30 @@ pub(super) struct Frames {
     pub(super) array: ArrayRef,
     /// Type and shape of bare values; encoded frames tell it themselves.
     pub(super) shape: Option<(DType, Vec<u32>)>,
+}
+
+/// The frames of a column as they lie in it.
+pub(super) struct Pictures<'a> {
+    pub(super) bytes: &'a BinaryArray,
+    /// Whether they say themselves what they are.
+    pub(super) is_encoded: bool,
+    /// What is known of bare ones.
+    pub(super) found: &'a [&'a MediaShape],
+    /// What each bare one is, where that varies.
+    pub(super) rows: Option<&'a RowFrames<'a>>,
+}
+
+impl Pictures<'_> {
+    /// `known` is what all bare ones are, where that is known before they are read.
+    fn decoded(&self, idx: usize, known: Option<&RawFrame>) -> Result<Decoded> {
+        let frame = self.bytes.value(idx);
+        match (self.rows, known) {
+            _ if self.is_encoded => decoded(frame),
+            (Some(rows), _) => rows.at(idx).and_then(|it| picture(frame, &it)),
+            (None, Some(known)) => picture(frame, known),
+            (None, None) => bare(frame, self.found),
+        }
+    }
 }
 
 /// A frame or clip that could not be changed, by the row that has it.
@@ -77,7 +103,7 @@ impl ImageOp {
         let n_bytes = ends.last().zip(ends.first()).map_or(0, |(last, first)| (last - first) as usize);
         let mut stored = BinaryBuilder::with_capacity(bytes.len(), n_bytes);
         let mut shape: Option<(DType, Vec<u32>)> = None;
-        let is_encoded = is_struct(column.data_type());
+        let pictures = Pictures { bytes, is_encoded: is_struct(column.data_type()), found, rows };
         let mut workbench = Workbench::default();
         for idx in 0..bytes.len() {
             if valid.as_ref().is_some_and(|it| it.is_null(idx)) {
@@ -85,20 +111,7 @@ impl ImageOp {
                 continue;
             }
             let at = |err| Unchanged { row: nested.row_of(nested.dims.len(), idx), err };
-            let frame = bytes.value(idx);
-            let decoded = if is_encoded {
-                decoded(frame)
-            } else if let Some(rows) = rows {
-                rows.at(idx).and_then(|it| picture(frame, &it))
-            } else if let Some(known) = &self.frame {
-                picture(frame, known)
-            } else {
-                bare(frame, found)
-            };
-            let mut frame = decoded.map_err(at)?;
-            for op in &self.ops {
-                frame = workbench.change(op, frame).map_err(at)?;
-            }
+            let frame = self.changed(&pictures, idx, &mut workbench).map_err(at)?;
             let found = (frame.dtype, dims(&frame));
             if self.encoding == MediaEncoding::Raw && shape.as_ref().is_some_and(|it| *it != found) {
                 return Err(at(several_shapes(shape.as_ref(), &found)));
@@ -116,6 +129,20 @@ impl ImageOp {
         let bytes: ArrayRef = Arc::new(stored.finish());
         let array = around_media(column, bytes, wanted).map_err(|err| Unchanged { row: 0, err })?;
         Ok(Frames { array, shape: shape.filter(|_| self.encoding == MediaEncoding::Raw) })
+    }
+
+    /// One frame, decoded and changed.
+    ///
+    /// # Errors
+    /// What decoding reports, and what the changes do.
+    pub(super) fn changed(
+        &self,
+        pictures: &Pictures<'_>,
+        idx: usize,
+        workbench: &mut Workbench,
+    ) -> Result<Decoded> {
+        let frame = pictures.decoded(idx, self.frame.as_ref())?;
+        self.ops.iter().try_fold(frame, |frame, op| workbench.change(op, frame))
     }
 
     fn store(&self, frame: Decoded) -> Result<Vec<u8>> {
@@ -148,7 +175,7 @@ pub(super) fn around_media(old: &ArrayRef, bytes: ArrayRef, wanted: &DataType) -
 }
 
 /// Whether frames lie in the column as Hugging Face readers expect encoded ones.
-fn is_struct(data_type: &DataType) -> bool {
+pub(super) fn is_struct(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(_) => true,
         DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::LargeList(item) => {

@@ -1,9 +1,9 @@
 use nodedata_core::{Feature, Source, SourcePlan, placed::Mistake};
 
 use super::{
-    DELTA, DeltaEnd, End, FieldTransform, SHIFTED, StepTransform,
+    CodedField, DELTA, DeltaEnd, End, FieldTransform, SHIFTED, StepTransform,
     dropped::DroppedSource,
-    fit::{Fitted, Op, fit_all, idle_companions},
+    fit::{Fitted, Op, coded_fields, fit_all, idle_companions},
     mapped::{Change, MappedSource},
     shifted::{Makes, Shift, ShiftedSource},
     step_mistakes,
@@ -37,7 +37,8 @@ pub(crate) fn under_selection(
     Ok(source)
 }
 
-/// Steps with the transforms of their fields over them. `companions` are the columns that say what the values of others are.
+/// Steps with the transforms of their fields over them, and the fields whose pictures are to become video once no step is left out any
+/// more. `companions` are the columns that say what the values of others are.
 ///
 /// # Errors
 /// All mistakes.
@@ -46,13 +47,14 @@ pub(crate) fn over_steps(
     spec: &StepSpec,
     makes_steps: Vec<bool>,
     companions: &Companions,
-) -> Result<Box<dyn Source>, Unfit> {
+) -> Result<(Box<dyn Source>, Vec<CodedField>), Unfit> {
     refuse_cut_video(spec, source.plan())?;
     let of_source = &source.plan().streams[0].features;
     let all = fit_all(&spec.fields, of_source, companions).map_err(Unfit::Mistakes)?;
     if all.is_empty() {
-        return Ok(source);
+        return Ok((source, Vec::new()));
     }
+    let coded = coded_fields(&all, of_source, companions);
     let shifts: Vec<Shift> =
         all.iter().flat_map(|it| shifts_of(it, spec, of_source, companions.get(&it.column))).collect();
     if !shifts.is_empty() {
@@ -71,7 +73,8 @@ pub(crate) fn over_steps(
     }
     let plan = planned(source.as_ref(), &all, |it| &it.feature);
     let changes = changes(&all, companions, |it| &it.ops);
-    Ok(Box::new(MappedSource::new(source, plan, changes, idle_companions(&all, companions))))
+    let mapped = MappedSource::new(source, plan, changes, idle_companions(&all, companions));
+    Ok((Box::new(mapped), coded))
 }
 
 /// The plan of a source with other features.

@@ -188,7 +188,7 @@ fn transforms(text: &mut String, inspection: &Inspection, proposals: &[Proposal]
     if proposals.iter().any(|it| it.active && it.role == Role::Camera) {
         line(
             text,
-            "  # Smaller pictures: `transform: [{image/resize: {height: 224, width: 224}}, {encode: jpeg:90}]`",
+            "  # Smaller pictures: `transform: [{image/resize: {height: 224, width: 224}}, {encode: jpeg:90}]`; `encode: h264` makes video of them",
         );
     }
     let clouds = inspection.streams.iter().filter(|it| it.count > 0 && it.message.contains("/PointCloud2"));

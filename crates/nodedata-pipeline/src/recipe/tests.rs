@@ -6,8 +6,8 @@ use nodedata_core::{
 use nodedata_normalize::{
     Against, Align, Beyond, ByName, Change, Clock, Constant, Cut, Degenerate, DeltaEnd, DropSteps, End,
     EpisodeColumn, EpisodeList, EpisodeName, EpisodeRange, FactType, FarStamps, FieldFrom, FieldSpec,
-    FieldTransform, FramesOf, GroupBy, Idle, Items, Join, ListTable, Marker, MetadataFrom, Missing,
-    PathMetadata, PoseFrom, Rate, ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile,
+    FieldTransform, FrameCoding, FramesOf, GroupBy, Idle, Items, Join, ListTable, Marker, MetadataFrom,
+    Missing, PathMetadata, PoseFrom, Rate, ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile,
     TableMetadata, Take, TimeSource, Tolerance, TopicMetadata, TopicTime, Trim, Zero,
 };
 use proptest::prelude::*;
@@ -136,7 +136,7 @@ fn number_transforms() -> impl Strategy<Value = FieldTransform> {
 
 fn picture_transforms() -> impl Strategy<Value = FieldTransform> {
     let ways = prop::sample::select(vec![None, Some(ResizeWay::Triangle), Some(ResizeWay::Nearest)]);
-    let codings = prop::sample::select(MediaEncoding::ALL.map(|it| it.0).to_vec());
+    let codings = prop::sample::select(FrameCoding::ALL.map(|it| it.0).to_vec());
     let zeros = prop::sample::select(vec![Zero::Keep, Zero::Nan]);
     prop_oneof![
         (any::<(u32, u32)>(), ways).prop_map(|((height, width), way)| FieldTransform::Resize {
@@ -146,8 +146,9 @@ fn picture_transforms() -> impl Strategy<Value = FieldTransform> {
         }),
         any::<(u32, u32, Option<u32>, Option<u32>)>()
             .prop_map(|(height, width, top, left)| FieldTransform::Crop { height, width, top, left }),
-        (codings, any::<Option<u8>>())
-            .prop_map(|(coding, quality)| FieldTransform::Encode { coding, quality }),
+        (codings, any::<(Option<u8>, Option<u32>)>(), prop::option::of(text())).prop_map(
+            |(coding, (quality, group), encoder)| FieldTransform::Encode { coding, quality, group, encoder }
+        ),
         (prop::option::of(text()), text(), zeros).prop_map(|(from, to, zero)| FieldTransform::Depth {
             from,
             to,

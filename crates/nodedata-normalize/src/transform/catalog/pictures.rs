@@ -1,8 +1,7 @@
-use nodedata_core::MediaEncoding;
-use nodedata_media::JPEG_QUALITY;
+use nodedata_media::{H264_CRF, H264_CRFS, H264_GROUP, H264_GROUPS, JPEG_QUALITY};
 
 use super::{Argument, ArgumentKind, Arguments, Given, Scope, Transform, TransformKind, wrong};
-use crate::transform::{FieldTransform, ResizeWay, Zero, units};
+use crate::transform::{FieldTransform, FrameCoding, ResizeWay, Zero, units};
 
 const IMAGES: &str = "images, JPEG, PNG or raw, and coded video that can be decoded";
 
@@ -118,48 +117,88 @@ pub(crate) static ENCODE: TransformKind = TransformKind {
     also: &[],
     scope: Scope::Field,
     takes: IMAGES,
-    formula: "the frame decoded and coded anew: `jpeg:Q` of quality Q from 1 to 100, `jpeg` of 95, `png` without loss, `raw` bare values",
-    about: "Says how frames are stored; the last of a field's transforms. JPEG that becomes JPEG loses a little each time",
-    example: "fields:\n  wrist: {from: /camera/wrist, transform: {encode: jpeg:90}}",
-    arguments: &[Argument {
-        name: "as",
-        kind: ArgumentKind::Text,
-        required: true,
-        about: "`jpeg:90`, `jpeg`, `png` or `raw`",
-    }],
+    formula: "the frame decoded and coded anew: `jpeg:Q` of quality Q from 1 to 100, `jpeg` of 95, `png` without loss, `raw` bare values; \
+              `h264:F` video of libx264's constant rate factor F from 1 (finest) to 51, `h264` of 23: the frames of an episode in groups that \
+              start with a key frame, in BT.601 colours, without B-frames",
+    about: "Says how frames are stored; the last of a field's transforms. JPEG that becomes JPEG loses a little each time. H.264 takes RGB of \
+            8 bits with even sides, a picture in every step, and an `ffmpeg` program with libx264",
+    example: "fields:\n  wrist: {from: /camera/wrist, transform: {encode: jpeg:90}}\n  front: {from: /camera/front, transform: {encode: {as: h264:23, group: 2}}}",
+    arguments: &[
+        Argument {
+            name: "as",
+            kind: ArgumentKind::Text,
+            required: true,
+            about: "`jpeg:90`, `jpeg`, `png`, `raw`, `h264:23` or `h264`",
+        },
+        Argument {
+            name: "group",
+            kind: ArgumentKind::Integer,
+            required: false,
+            about: "frames of H.264 from one key frame to the next, from 1 to 1000; when absent 2, as LeRobot codes video: larger groups take \
+                    less room, and a frame takes the decoding of those before it",
+        },
+    ],
     short: Some("as"),
-    make: |it| {
-        let told = it.text("as").unwrap_or_default();
-        let (name, quality) =
-            told.split_once(':').map_or((told, None), |(name, quality)| (name, Some(quality)));
-        let Some(coding) = MediaEncoding::from_name(name) else {
-            return wrong(
-                Some("as"),
-                format!("there is no coding `{name}`"),
-                "one of: jpeg:90, jpeg, png, raw",
-            );
-        };
-        let parsed = quality.map(|it| it.parse::<u8>().ok().filter(|it| (1..=100).contains(it)));
-        let quality = match (coding, parsed) {
-            // Written out: a new default changes no dataset that was made before.
-            (MediaEncoding::Jpeg, None) => Some(JPEG_QUALITY),
-            (MediaEncoding::Png | MediaEncoding::Raw, None) => None,
-            (MediaEncoding::Jpeg, Some(Some(quality))) => Some(quality),
-            (MediaEncoding::Jpeg, Some(None)) => {
-                return wrong(
-                    Some("as"),
-                    format!("`{told}` is no quality of JPEG"),
-                    "say 1 to 100: `jpeg:90`",
-                );
-            }
-            (MediaEncoding::Png | MediaEncoding::Raw, Some(_)) => {
+    make: encode,
+};
+
+fn encode(arguments: &Arguments) -> Result<Transform, Given<String>> {
+    let told = arguments.text("as").unwrap_or_default();
+    let (name, quality) = told.split_once(':').map_or((told, None), |(name, quality)| (name, Some(quality)));
+    let Some(coding) = FrameCoding::from_name(name) else {
+        let hint = "one of: jpeg:90, jpeg, png, raw, h264:23, h264";
+        return wrong(Some("as"), format!("there is no coding `{name}`"), hint);
+    };
+    // What nobody gave is written out: a new default changes no dataset that was made before.
+    let (known, or_else, of, hint) = match coding {
+        FrameCoding::Jpeg => (1..=100, JPEG_QUALITY, "quality of JPEG", "say 1 to 100: `jpeg:90`"),
+        FrameCoding::H264 => (
+            H264_CRFS,
+            H264_CRF,
+            "rate factor of H.264",
+            "say 1, the finest, to 51: `h264:23`; without loss there is `png`",
+        ),
+        FrameCoding::Png | FrameCoding::Raw => {
+            if quality.is_some() {
                 let told = format!("`{name}` has no quality: nothing is lost");
                 return wrong(Some("as"), told, "write the name alone");
             }
-        };
-        Ok(Transform::Field(FieldTransform::Encode { coding, quality }))
-    },
-};
+            refuse_group(arguments, name)?;
+            let (quality, group, encoder) = (None, None, None);
+            return Ok(Transform::Field(FieldTransform::Encode { coding, quality, group, encoder }));
+        }
+    };
+    let quality = match quality.map(|it| it.parse::<u8>().ok().filter(|it| known.contains(it))) {
+        None => Some(or_else),
+        Some(Some(quality)) => Some(quality),
+        Some(None) => return wrong(Some("as"), format!("`{told}` is no {of}"), hint),
+    };
+    let group = match (coding, arguments.integer("group").map(u32::try_from)) {
+        (FrameCoding::H264, None) => Some(H264_GROUP),
+        (FrameCoding::H264, Some(Ok(group))) if H264_GROUPS.contains(&group) => Some(group),
+        (FrameCoding::H264, Some(_)) => {
+            let hint = "say how many frames there are from one key frame to the next, from 1 to 1000";
+            return wrong(Some("group"), "`group` is no length of a group".to_owned(), hint);
+        }
+        _ => {
+            refuse_group(arguments, name)?;
+            None
+        }
+    };
+    Ok(Transform::Field(FieldTransform::Encode { coding, quality, group, encoder: None }))
+}
+
+/// Pictures that stand alone have no groups.
+fn refuse_group(arguments: &Arguments, name: &str) -> Result<(), Given<String>> {
+    match arguments.integer("group") {
+        None => Ok(()),
+        Some(_) => wrong(
+            Some("group"),
+            format!("pictures of `{name}` stand alone, so there are no groups"),
+            "remove `group`, or say `as: h264`",
+        ),
+    }
+}
 
 pub(crate) static DEPTH: TransformKind = TransformKind {
     full_name: "depth@1",

@@ -53,7 +53,7 @@ impl PixelOp {
 
 /// What is kept from frame to frame.
 #[derive(Default)]
-pub(super) struct Workbench {
+pub(in crate::transform) struct Workbench {
     /// Those of the shapes met so far, which are few.
     resizes: Vec<(ImageShape, Resampling, Resize)>,
 }
