@@ -255,7 +255,10 @@ fn frames_are_resized_and_samples_read_as_they_are() {
         .unwrap()
         .resize(&video.frames[5], &mut expected)
         .unwrap();
-    assert_eq!(pixels(&rows), &Tensor { dtype: DType::UInt8, shape: vec![10, 12, 3], bytes: expected });
+    assert_eq!(
+        pixels(&rows),
+        &Tensor { dtype: DType::UInt8, shape: vec![10, 12, 3], bytes: expected.into() }
+    );
 }
 
 /// What is fetched for a frame is enough to decode it.

@@ -5,12 +5,15 @@ use nodedata_core::DType;
 use nodedata_reader::{Data, Ragged, Tensor};
 
 use super::*;
-use crate::{Pad, Window};
+use crate::{
+    Pad, Window,
+    engine::{batch_memory::BatchMemory, layout::PlacedField},
+};
 
 /// Rows whose values are their steps: a tensor of two, a ragged column of as many as the step says, text.
 fn rows(steps: Range<u64>) -> Rows {
     let two = |step: u64| [step as f32, step as f32 + 0.5];
-    let bytes = steps.clone().flat_map(two).flat_map(f32::to_le_bytes).collect();
+    let bytes = steps.clone().flat_map(two).flat_map(f32::to_le_bytes).collect::<Vec<u8>>().into();
     let tensor = Tensor { dtype: DType::Float32, shape: vec![2], bytes };
     let mut offsets = vec![0];
     let mut items = Vec::new();
@@ -18,7 +21,7 @@ fn rows(steps: Range<u64>) -> Rows {
         items.extend((0..step).flat_map(|_| (step as u16).to_le_bytes()));
         offsets.push(items.len() as u64 / 2);
     }
-    let values = Tensor { dtype: DType::UInt16, shape: vec![], bytes: items };
+    let values = Tensor { dtype: DType::UInt16, shape: vec![], bytes: items.into() };
     let texts = steps.clone().map(|it| it.to_string()).collect();
     let raw = steps.clone().map(|it| Bytes::from(it.to_le_bytes().to_vec())).collect();
     let column = |name: &str, data, valid| Column { name: name.into(), data, valid };
@@ -36,7 +39,8 @@ fn rows(steps: Range<u64>) -> Rows {
 fn layout(window: Option<&[i64]>, pad: Pad) -> Layout {
     let window = window.map(|it| Window::of_steps(it.iter().copied()).unwrap());
     let unit = if window.is_some() { Unit::Step } else { Unit::Episode };
-    let part = Part { window, fields: vec![2, 0, 1, 3], fixed_bytes: 8, varies: true };
+    let (fields, placed) = (vec![2, 0, 1, 3], vec![PlacedField { name: "state".into(), row_bytes: 8 }]);
+    let part = Part { window, fields, fixed_bytes: 8, varies: true, placed };
     Layout { lengths: Arc::new([10]), unit, parts: vec![part], pad, coded_bytes: 1 }
 }
 
@@ -113,7 +117,7 @@ fn nan_is_of_floats_alone() {
     assert!(!floats(&fields[2])[0].is_nan());
     for (dtype, is_nan) in [(DType::Float16, true), (DType::Float64, true), (DType::Int32, false)] {
         let size = dtype.byte_width().unwrap();
-        let data = Data::Tensor(Tensor { dtype, shape: vec![], bytes: vec![0; size] });
+        let data = Data::Tensor(Tensor { dtype, shape: vec![], bytes: vec![0; size].into() });
         let mut column = Column { name: "x".into(), data, valid: None };
         assert_eq!(columns::blank(&mut column, &[Slot::Nan]).is_ok(), is_nan, "{dtype:?}");
     }
