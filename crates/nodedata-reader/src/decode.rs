@@ -53,6 +53,18 @@ impl Split {
         in_pool(|| self.decode(&fetched, episode, steps, fields, self.reader().frames()))
     }
 
+    /// The same of single steps, in any order and also more than once: all of them are fetched in one round, and groups of frames decoded
+    /// side by side.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn rows_at(&self, episode: usize, steps: &[u64], fields: &Fields) -> Result<Rows> {
+        let runs = self.runs(episode, steps)?;
+        let wanted: Vec<StepRange> = runs.into_iter().map(|steps| StepRange { episode, steps }).collect();
+        let fetched = self.fetch(&self.needs(&wanted, fields)?)?;
+        in_pool(|| self.decode_steps(&fetched, episode, steps, fields, self.reader().frames()))
+    }
+
     /// Decodes some steps of an episode, of what [`Self::fetch`] brought; what it did not is fetched now. Pictures are decoded one by
     /// one in the thread that calls, or by all threads of the pool that it is one of.
     ///
@@ -102,17 +114,8 @@ impl Split {
         fields: &Fields,
         frames: &VideoCache,
     ) -> Result<Rows> {
-        let mut rising = steps.to_vec();
-        rising.sort_unstable();
-        rising.dedup();
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for step in &rising {
-            self.check_steps(episode, &(*step..step.saturating_add(1)))?;
-            match runs.last_mut() {
-                Some(run) if run.end == *step => run.end = step + 1,
-                _ => runs.push(*step..step + 1),
-            }
-        }
+        let runs = self.runs(episode, steps)?;
+        let rising: Vec<u64> = runs.iter().flat_map(Clone::clone).collect();
         let rooms = Rooms::default();
         let decoding = Decoding { split: self, fetched, episode, runs: &runs, frames, rooms: &rooms };
         let rows = decoding.rows(rising.len(), fields)?;
@@ -122,6 +125,25 @@ impl Split {
         let places: Vec<usize> = steps.iter().map(|it| rising.partition_point(|step| step < it)).collect();
         let columns = rows.columns.iter().map(|it| it.take(&places)).collect::<Result<_>>()?;
         Ok(Rows { n_rows: places.len(), columns })
+    }
+
+    /// Steps as runs: rising, none touching the next.
+    ///
+    /// # Errors
+    /// `Config` for one that is not there.
+    fn runs(&self, episode: usize, steps: &[u64]) -> Result<Vec<Range<u64>>> {
+        let mut rising = steps.to_vec();
+        rising.sort_unstable();
+        rising.dedup();
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for step in rising {
+            self.check_steps(episode, &(step..step.saturating_add(1)))?;
+            match runs.last_mut() {
+                Some(run) if run.end == step => run.end = step + 1,
+                _ => runs.push(step..step + 1),
+            }
+        }
+        Ok(runs)
     }
 }
 

@@ -235,7 +235,8 @@ mod tests {
         first.fill(1);
         assert!(first.append(last) && first.append(vec![7, 8].into()));
         assert_eq!(first, [1, 1, 1, 1, 0, 0, 0, 0, 7, 8]);
-        assert_ne!(first.into_vec().as_ptr(), address);
+        let first = first.into_vec();
+        assert_ne!(first.as_ptr(), address);
         let mut own = Memory::from(vec![1, 2]);
         assert!(own.append(Memory::from(vec![3]).cut(1).0));
         assert_eq!(own, [1, 2, 3]);

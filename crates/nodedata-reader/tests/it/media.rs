@@ -6,7 +6,10 @@ use nodedata_media::{
     resize::{Resampling, Resize},
     wav_to_flac,
 };
-use nodedata_reader::{As, Data, FieldsRequest, MediaKind, Place, Ragged, Reader, Rows, Split, Tensor};
+use nodedata_reader::{
+    As, Data, Fetched, FieldsRequest, MediaKind, Memory, Place, Ragged, Reader, Rooms, Rows, Split, Tensor,
+    VideoCache,
+};
 use nodedata_schema::FieldSchema;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
@@ -145,6 +148,28 @@ fn pictures_become_pixels_and_a_missing_one_zeros() {
     assert_eq!(found.shape, [32, 40, 3]);
     let expected = |it: u64| resized(&decode_image(&jpeg(it)).unwrap(), [32, 40], Resampling::Triangle);
     assert!(found.bytes == [expected(2), expected(3)].concat());
+}
+
+#[test]
+fn pictures_are_put_where_they_are_wanted() {
+    let (_folder, split) = opened(&pictures(6));
+    let (none, cache, name) = (Fetched::default(), VideoCache::new(0), "rgb".into());
+    for size in [None, Some([32, 40])] {
+        let resize = size.map(|it| ("rgb".to_owned(), it)).into_iter().collect();
+        let fields = split.fields(&FieldsRequest { resize, ..FieldsRequest::named(["rgb"]) }).unwrap();
+        let n_bytes = 3 * fields.row_bytes() as usize;
+        let expected = split.decode(&none, 0, 1..4, &fields, &cache).unwrap();
+        // Where they fit; else they have memory of their own.
+        for n_wanted in [n_bytes, n_bytes - 1] {
+            let (rooms, memory) = (Rooms::default(), Memory::zeros(n_wanted).unwrap());
+            let address = memory.as_ptr();
+            rooms.put(&name, memory);
+            let rows = split.decode_into(&none, 0, 1..4, &fields, &cache, &rooms).unwrap();
+            assert!(rows == expected);
+            assert_eq!(tensor(&rows).bytes.as_ptr() == address, n_wanted == n_bytes);
+            assert_eq!(rooms.take("rgb", n_wanted).is_some(), n_wanted != n_bytes);
+        }
+    }
 }
 
 /// 16 bits stay 16 bits, and no mean is made of two distances.

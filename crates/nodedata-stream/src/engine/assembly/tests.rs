@@ -86,6 +86,51 @@ fn windows_take_rows_in_their_order() {
     assert_eq!(fields[1].column.data, Data::Text(["6", "4", "4", "3"].map(str::to_owned).to_vec()));
 }
 
+/// As two of a batch: what is put to its place there is neither another one's, nor copied.
+#[test]
+fn rows_lie_where_the_batch_wants_them() {
+    for pad in [Pad::Edge, Pad::Zero, Pad::Nan] {
+        let layout = layout(Some(&[-2, -1, 0, 1]), pad);
+        let memory = Arc::new(BatchMemory::new(layout.placed(), 2));
+        let made = |at: usize, step: u64, steps: Range<u64>| {
+            let located = Located { episode: 0, steps: step..step + 1 };
+            let mut assembly = Assembly::new(&layout, 10_000);
+            assembly.sit(Seat::new(&memory, at));
+            let wanted = Wanted { part: 0, episode: 0, steps: steps.clone() };
+            let rooms = assembly.rooms(&[wanted], &layout, &located).unwrap();
+            let mut rows = rows(steps);
+            let Data::Tensor(tensor) = &mut rows.columns[0].data else { panic!("{rows:?}") };
+            let mut room = rooms[0].take("state", tensor.bytes.len()).unwrap();
+            room.copy_from_slice(&tensor.bytes);
+            tensor.bytes = room;
+            assembly.add(0, vec![(0, rows)], &layout, &located).unwrap();
+            assembly.finish(&layout, &located).unwrap()
+        };
+        // At the beginning of the episode of ten steps, and at its end.
+        let (mut first, mut last) = (made(0, 1, 0..3), made(1, 9, 7..10));
+        for (fields, step, steps) in [(&first, 1, 0..3), (&last, 9, 7..10)] {
+            let expected = sample(&layout, step..step + 1, &[(0, steps)]).unwrap();
+            assert_eq!(bare(fields), bare(&expected));
+        }
+        let [first, last] = [&mut first, &mut last].map(|fields| {
+            let Data::Tensor(tensor) = &mut fields[2].column.data else { panic!("{fields:?}") };
+            std::mem::take(&mut tensor.bytes)
+        });
+        let address = first.as_ptr();
+        let whole = Memory::joined(vec![first, last]).unwrap();
+        assert_eq!((whole.len(), whole.as_ptr()), (2 * 4 * 8, address));
+    }
+}
+
+/// What fields hold, as bytes: NaN is like no other.
+fn bare(fields: &[SampleField]) -> Vec<(Vec<u8>, Option<Vec<bool>>, Option<Vec<bool>>)> {
+    let bytes = |it: &SampleField| match &it.column.data {
+        Data::Tensor(tensor) => tensor.bytes.to_vec(),
+        other => format!("{other:?}").into_bytes(),
+    };
+    fields.iter().map(|it| (bytes(it), it.column.valid.clone(), it.pad.clone())).collect()
+}
+
 #[test]
 fn edges_are_told() {
     let layout = layout(Some(&[-2, -1, 0, 1]), Pad::Edge);
