@@ -1,12 +1,9 @@
 //! Batches are the samples of the stream, in its order, whatever goes wrong meanwhile.
 
-use std::{
-    sync::atomic::Ordering::SeqCst,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use super::{
+    bounds::wait_until,
     memory::{Fault, load_of},
     *,
 };
@@ -239,15 +236,6 @@ fn a_mixture_makes_batches_of_all_its_sources() {
     }
 }
 
-/// Waits until something holds, which is a matter of moments.
-fn wait_until(holds: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it never comes to hold");
-        thread::yield_now();
-    }
-}
-
 /// Batches of four that are made and not taken, at most, under these options.
 fn made_ahead(ready_bytes: u64, expected: usize) {
     let memory = pictures(40, 10_000);
@@ -279,8 +267,8 @@ fn a_batch_counts_as_a_whole() {
 fn what_was_handed_out_outlives_the_stream() {
     let mut stream = Stream::new(plan(pictures(100, 5000), share(8, Tail::Drop), EngineOptions::default()));
     let first = next(&mut stream).unwrap().unwrap();
-    // In the middle of the next one.
-    while !matches!(stream.next_batch_within(Duration::ZERO), PolledBatch::Ready(_)) {}
+    // In the middle of the next one, or where it is ready.
+    drop(stream.next_batch_within(Duration::ZERO));
     stream.stop();
     assert_eq!((stream.stats().ready_bytes, stream.stats().n_threads), (0, 0));
     drop(stream);
