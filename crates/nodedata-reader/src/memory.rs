@@ -60,6 +60,9 @@ impl Memory {
 
     /// The same of what has so many bytes behind it that are to be added next.
     fn append_of(&mut self, more: Self, n_behind: usize) -> bool {
+        if more.is_empty() {
+            return true;
+        }
         if self.is_empty() {
             // Of its own it may have room already.
             let has_room = matches!(&self.0, Inner::Own(own) if own.capacity() >= more.len());
@@ -221,6 +224,9 @@ mod tests {
                 scope.spawn(move || part.fill(value));
             }
         });
+        // Nothing between them parts them.
+        all.insert(3, Memory::default());
+        all.push(Memory::default());
         let whole = Memory::joined(all).unwrap().into_vec();
         assert_eq!(whole, (1_u8..9).flat_map(|it| [it; 4]).collect::<Vec<_>>());
         assert_eq!(whole.as_ptr(), address, "nothing was copied");
