@@ -122,13 +122,13 @@ fn rows_lie_where_the_batch_wants_them() {
     }
 }
 
-/// What fields hold, as bytes: NaN is like no other.
-fn bare(fields: &[SampleField]) -> Vec<(Vec<u8>, Option<Vec<bool>>, Option<Vec<bool>>)> {
-    let bytes = |it: &SampleField| match &it.column.data {
-        Data::Tensor(tensor) => tensor.bytes.to_vec(),
-        other => format!("{other:?}").into_bytes(),
+/// What fields hold, as text: NaN is like no other.
+fn bare(fields: &[SampleField]) -> Vec<String> {
+    let values = |it: &SampleField| match &it.column.data {
+        Data::Tensor(tensor) => format!("{:?}", &tensor.bytes[..]),
+        other => format!("{other:?}"),
     };
-    fields.iter().map(|it| (bytes(it), it.column.valid.clone(), it.pad.clone())).collect()
+    fields.iter().map(|it| format!("{} {:?} {:?}", values(it), it.column.valid, it.pad)).collect()
 }
 
 #[test]
