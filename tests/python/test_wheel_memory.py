@@ -20,7 +20,10 @@ def anonymous():
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) * 1024
 
 store, n_epochs, options = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+batch = options.pop("batch", None)
 stream = NodeData(store, author="acme").datasets.stream("large", unit="step", shuffle=True, **options)
+if batch is not None:
+    stream = stream.batches(batch)
 peaks = []
 for _ in range(n_epochs):
     peak = n = 0
@@ -45,7 +48,7 @@ class Memory(unittest.TestCase):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment(self.folder))
         self.assertEqual(done.returncode, 0, done.stderr)
         told = json.loads(done.stdout)
-        self.assertEqual(told["n"], self.n_steps)
+        self.assertEqual(told["n"], self.n_steps // options.get("batch", 1))
         return told["peaks"]
 
     def test_memory_is_bounded_and_flat(self):
@@ -56,6 +59,13 @@ class Memory(unittest.TestCase):
 
     def test_more_to_be_ready_takes_no_more_than_that(self):
         self.assertLessEqual(max(self.peaks(2, ready_bytes=64 << 20)), OTHER + (64 << 20) + PREFETCH)
+
+    def test_batches_take_what_they_hold(self):
+        """The one that the caller has, the one that he had before, and those that are ready."""
+        peaks = self.peaks(30 if LONG else 10, batch=6)
+        n_bytes = 6 * SIZE[0] * SIZE[1] * 3
+        self.assertLessEqual(max(peaks), OTHER + READY + PREFETCH + 2 * n_bytes, peaks)
+        self.assertLessEqual(max(peaks[3:]), max(peaks[:3]) + (8 << 20), peaks)
 
 
 if __name__ == "__main__":

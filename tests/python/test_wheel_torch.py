@@ -137,6 +137,23 @@ class Batches(unittest.TestCase):
             np.testing.assert_array_equal(first["rgb"].permute(0, 1, 3, 4, 2).numpy(), last["rgb"].numpy())
             np.testing.assert_array_equal(first["depth"][:, 0].numpy(), last["depth"].numpy())
 
+    def test_tensors_have_the_memory_of_the_batch(self):
+        loader = self.stream(fields=["rgb", "state"], window={"rgb": [-1, 0]}).torch(6)
+        arrays = self.stream(fields=["rgb", "state"], window={"rgb": [-1, 0]}).batches(6)
+        for batch, expected in zip(loader, arrays, strict=True):
+            for name, tensor in batch.items():
+                self.assertTrue(tensor.is_contiguous())
+                np.testing.assert_array_equal(tensor.numpy(), expected[name])
+        given, original = [], torch.from_numpy
+
+        def noted(array):
+            given.append(array.__array_interface__["data"][0])
+            return original(array)
+
+        with mock.patch.object(torch, "from_numpy", noted):
+            batch = next(iter(loader))
+        self.assertEqual(given, [it.data_ptr() for it in batch.values()])
+
     def test_episodes_of_different_lengths_are_lists(self):
         batch = next(iter(self.stream(unit="episode", shuffle=False, fields=["state"]).torch(3)))
         self.assertEqual([tuple(it.shape) for it in batch["state"]], [(it, 7) for it in LENGTHS[:3]])
@@ -154,11 +171,11 @@ class Batches(unittest.TestCase):
         self.assertEqual([tuple(it.shape) for it in batch["state"]], [(LENGTHS[0], 7)])
 
     def test_an_interrupted_batch_is_made_later(self):
-        whole, original = self.whole(), nodedata.Stream.__next__
+        whole, original = self.whole(), nodedata.Stream._next_batch
         rest = [whole[at : at + 6] for at in range(12, TOTAL // 6 * 6, 6)]
         for place in ("stream", "collate"):
-            # In the middle of the third batch, and when that is made.
-            interrupts = {"stream": iter([False] * 14 + [True]), "collate": iter([False, False, True])}
+            # While the third batch is waited for, and when it is made.
+            interrupts = {"stream": iter([False, False, True]), "collate": iter([False, False, True])}
 
             def interrupted(at):
                 if at == place and next(interrupts[at], False):
@@ -174,7 +191,7 @@ class Batches(unittest.TestCase):
 
             loader = self.stream().torch(6, collate=collate)
             other = self.stream().torch(6, collate=lambda samples: [float(it["state"][0]) for it in samples])
-            with mock.patch.object(nodedata.Stream, "__next__", step):
+            with mock.patch.object(nodedata.Stream, "_next_batch", step):
                 self.assertEqual([next(loader), next(loader)], [whole[:6], whole[6:12]])
                 with self.assertRaises(KeyboardInterrupt):
                     next(loader)

@@ -25,6 +25,8 @@ stream = node.datasets.stream("acme/x", unit="step", window={"rgb": [-1, 0], "ac
 state = stream.state_dict()
 stream.load_state_dict(state)
 left: int = len(stream)
+for batch in stream.batches(64, drop_last=False):
+    print(batch["rgb"])
 mixed = nodedata.mix([(stream, 0.7), (node.datasets.stream("acme/y"), 0.3)], stop="shortest")
 dataset = node.datasets.open("acme/x", revision="1.0.0")
 first: Episode = dataset["train"][0]

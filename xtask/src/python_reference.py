@@ -14,7 +14,7 @@ import sys
 SECTIONS = {
     "Registries": ["NodeData", "Datasets", "Created", "Upload"],
     "Revisions": ["Dataset", "Split", "Steps", "open_folder"],
-    "Streams": ["Stream", "mix"],
+    "Streams": ["Stream", "Batches", "mix"],
     "Samples": ["Episode", "Step", "Sample", "Ragged"],
     "Normalisation": ["Stats", "Normalizer"],
     "Conversion": ["convert", "inspect", "run", "validate", "build_info"],

@@ -41,13 +41,13 @@ pub(crate) fn add<'py>(
 
 fn values<'py>(py: Python<'py>, data: Data, n_rows: usize) -> PyResult<Bound<'py, PyAny>> {
     match data {
-        Data::Tensor(values) => tensor(py, values, n_rows),
+        Data::Tensor(values) => tensor(py, values, &[n_rows]),
         Data::Ragged(Ragged { values, offsets }) => {
             // Indices of NumPy are signed; no array has so many items that one would not fit.
             let offsets: Vec<i64> =
                 offsets.into_iter().map(|it| i64::try_from(it).unwrap_or(i64::MAX)).collect();
             let n_items = offsets.last().and_then(|it| usize::try_from(*it).ok()).unwrap_or(0);
-            let parts = [tensor(py, values, n_items)?, offsets.into_pyarray(py).into_any()];
+            let parts = [tensor(py, values, &[n_items])?, offsets.into_pyarray(py).into_any()];
             Ok(PyTuple::new(py, parts)?.into_any())
         }
         Data::Text(texts) => Ok(PyList::new(py, texts)?.into_any()),
@@ -55,17 +55,18 @@ fn values<'py>(py: Python<'py>, data: Data, n_rows: usize) -> PyResult<Bound<'py
     }
 }
 
-fn tensor<'py>(py: Python<'py>, tensor: Tensor, n_rows: usize) -> PyResult<Bound<'py, PyAny>> {
+/// Numbers as an array, of which `sides` are the first dimensions.
+pub(crate) fn tensor<'py>(py: Python<'py>, tensor: Tensor, sides: &[usize]) -> PyResult<Bound<'py, PyAny>> {
     let Tensor { dtype, shape, bytes } = tensor;
-    let flat = bytes.into_pyarray(py).into_any();
+    let flat = bytes.into_vec().into_pyarray(py).into_any();
     // NumPy looks whether elements lie where their type wants them, which they do: what allocates aligns all of it alike.
     let typed = match dtype {
         DType::UInt8 => flat,
         other => flat.call_method1(intern!(py, "view"), (other.name(),))?,
     };
-    if shape.is_empty() {
+    if shape.is_empty() && sides.len() == 1 {
         return Ok(typed);
     }
-    let shape = PyTuple::new(py, std::iter::once(n_rows).chain(shape).collect::<Vec<_>>())?;
+    let shape = PyTuple::new(py, sides.iter().copied().chain(shape).collect::<Vec<_>>())?;
     typed.call_method1(intern!(py, "reshape"), (shape,))
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{Error, Fact};
-use nodedata_reader::{EpisodeInfo, FeatureInfo, FrameAxes, MediaKind};
+use nodedata_reader::{EpisodeInfo, FeatureInfo, Fields, FieldsRequest, FrameAxes, MediaKind, Rows};
 use numpy::{IntoPyArray as _, PyArray1};
 use pyo3::{
     intern,
@@ -223,28 +223,73 @@ impl Split {
         resize: Option<&Bound<'py, PyAny>>,
         layout: &str,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let request = fields_request(py, fields, resize)?;
-        let axes: FrameAxes = layout.parse().or_raise(py)?;
+        let asked = Asked::of(py, fields, resize, layout)?;
+        let n_steps = stop.saturating_sub(start);
+        self.read(py, &asked, n_steps, move |split, fields| split.rows(episode, start..stop, fields))
+    }
+
+    /// The same of single steps, in any order and also more than once.
+    #[pyo3(signature = (episode, steps, fields = None, resize = None, layout = "hwc"))]
+    fn rows_at<'py>(
+        &self,
+        py: Python<'py>,
+        episode: usize,
+        steps: Vec<u64>,
+        fields: Option<&Bound<'py, PyAny>>,
+        resize: Option<&Bound<'py, PyAny>>,
+        layout: &str,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let asked = Asked::of(py, fields, resize, layout)?;
+        let n_steps = steps.len() as u64;
+        self.read(py, &asked, n_steps, move |split, fields| split.rows_at(episode, &steps, fields))
+    }
+
+    /// The table of episodes, which Arrow libraries take.
+    fn arrow_episodes(&self, py: Python<'_>) -> PyResult<ArrowEpisodes> {
+        Ok(ArrowEpisodes::of(self.own(py)?.clone()))
+    }
+}
+
+/// Which fields are asked for, and how.
+struct Asked {
+    request: FieldsRequest,
+    axes: FrameAxes,
+}
+
+impl Asked {
+    fn of(
+        py: Python<'_>,
+        fields: Option<&Bound<'_, PyAny>>,
+        resize: Option<&Bound<'_, PyAny>>,
+        layout: &str,
+    ) -> PyResult<Self> {
+        Ok(Self { request: fields_request(py, fields, resize)?, axes: layout.parse().or_raise(py)? })
+    }
+}
+
+impl Split {
+    /// Rows as arrays. What may take long is waited for elsewhere.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        asked: &Asked,
+        n_steps: u64,
+        rows: impl FnOnce(&nodedata_reader::Split, &Fields) -> Result<Rows, Error> + Send + 'static,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let split = self.own(py)?;
-        let fields = split.fields(&request).or_raise(py)?;
-        let is_short = stop.saturating_sub(start) <= SHORT;
+        let (fields, axes) = (split.fields(&asked.request).or_raise(py)?, asked.axes);
         let read = move |split: &nodedata_reader::Split| {
-            let mut rows = split.rows(episode, start..stop, &fields)?;
+            let mut rows = rows(split, &fields)?;
             axes.put(&fields, &mut rows)?;
             Ok::<_, Error>(rows)
         };
-        let rows = if split.is_mapped() && is_short {
+        let rows = if split.is_mapped() && n_steps <= SHORT {
             py.detach(|| read(split))
         } else {
             let split = split.clone();
             away(py, move || read(&split))?
         };
         arrays::rows(py, rows.or_raise(py)?)
-    }
-
-    /// The table of episodes, which Arrow libraries take.
-    fn arrow_episodes(&self, py: Python<'_>) -> PyResult<ArrowEpisodes> {
-        Ok(ArrowEpisodes::of(self.own(py)?.clone()))
     }
 }
 

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use nodedata_stream::{Polled, Sample, SampleField, Share, Skipped, State, StreamStats, Tail};
+use nodedata_stream::{
+    Batch, Polled, PolledBatch, Sample, SampleField, Share, Skipped, State, StreamStats, Tail, Whole,
+};
 use numpy::IntoPyArray as _;
 use pyo3::{
     intern,
     prelude::*,
-    types::{PyDict, PyList},
+    types::{PyDict, PyList, PyTuple},
 };
 use serde_json::json;
 
 use crate::{
-    arrays::{VALID, add},
+    arrays::{VALID, add, tensor},
     errors::{OrRaise as _, mistake, place_dict},
     json::dictionary,
     reader::{Split, own},
-    stream_of_processes::StreamOfProcesses,
+    stream_of_processes::{Kind, StreamOfProcesses},
     stream_options::{mix_options, source_options},
     watched::{LISTEN, away, warn},
 };
@@ -79,24 +81,49 @@ impl Stream {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.make_own(py)?;
-        if let Some(sample) = self.0.again().or_raise(py)? {
+        if let Some(sample) = self.0.again(Kind::Sample).or_raise(py)? {
             return Ok(Some(sample.into_bound(py)));
         }
         loop {
             match py.detach(|| self.0.next_within(LISTEN)).or_raise(py)? {
                 Polled::Ready(sample) => {
-                    let sample = self.told(py, sample.or_raise(py)?)?;
+                    let sample = self.told(py, sample.or_raise(py)?, None)?.into_any();
                     // A signal that came meanwhile would be raised as soon as this returns, and nobody would have the sample.
                     if let Err(signal) = py.check_signals() {
-                        self.0.put_back(sample.unbind()).or_raise(py)?;
+                        self.0.put_back(sample.unbind(), Kind::Sample, 1).or_raise(py)?;
                         return Err(signal);
                     }
                     return Ok(Some(sample));
                 }
                 Polled::Waiting => py.check_signals()?,
                 Polled::Done => return Ok(None),
+            }
+        }
+    }
+
+    /// The next batch of the share: its samples, as they come one by one, and by name the arrays of the fields whose values lie one behind
+    /// the other; those of samples are views of these. `None` behind the last.
+    fn next_batch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.make_own(py)?;
+        if let Some(batch) = self.0.again(Kind::Batch).or_raise(py)? {
+            return Ok(Some(batch.into_bound(py)));
+        }
+        let n_left = self.0.n_left();
+        loop {
+            match py.detach(|| self.0.next_batch_within(LISTEN)).or_raise(py)? {
+                PolledBatch::Ready(batch) => {
+                    let batch = self.told_batch(py, batch.or_raise(py)?)?.into_any();
+                    if let Err(signal) = py.check_signals() {
+                        let n_places = n_left.saturating_sub(self.0.n_left());
+                        self.0.put_back(batch.unbind(), Kind::Batch, n_places).or_raise(py)?;
+                        return Err(signal);
+                    }
+                    return Ok(Some(batch));
+                }
+                PolledBatch::Waiting => py.check_signals()?,
+                PolledBatch::Done => return Ok(None),
             }
         }
     }
@@ -150,19 +177,45 @@ impl Stream {
         Ok(())
     }
 
-    fn told<'py>(&self, py: Python<'py>, sample: Sample) -> PyResult<Bound<'py, PyDict>> {
+    /// A sample as a dictionary. Of those of a batch `place` says where values are that are not in it: the arrays by name, and which sample it is.
+    fn told<'py>(
+        &self,
+        py: Python<'py>,
+        sample: Sample,
+        place: Option<(&Bound<'py, PyDict>, usize)>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let (told, valid, pads) = (PyDict::new(py), PyDict::new(py), PyDict::new(py));
         let at = self.place(py, &sample)?;
         for SampleField { column, n_rows, pad } in sample.fields {
             if let Some(pad) = pad {
                 pads.set_item(&*column.name, pad.into_pyarray(py))?;
             }
-            add(py, &told, &valid, column, n_rows)?;
+            let array = place.map(|(arrays, _)| arrays.get_item(&*column.name)).transpose()?.flatten();
+            let (Some(array), Some((_, nth))) = (array, place) else {
+                add(py, &told, &valid, column, n_rows)?;
+                continue;
+            };
+            told.set_item(&*column.name, array.get_item(nth)?)?;
+            if let Some(has_value) = column.valid {
+                valid.set_item(&*column.name, has_value.into_pyarray(py))?;
+            }
         }
         told.set_item(intern!(py, VALID), valid)?;
         told.set_item(intern!(py, PADS), pads)?;
         told.set_item(intern!(py, AT), at)?;
         Ok(told)
+    }
+
+    fn told_batch<'py>(&self, py: Python<'py>, batch: Batch) -> PyResult<Bound<'py, PyTuple>> {
+        let Batch { samples, whole } = batch;
+        let (told, arrays) = (PyList::empty(py), PyDict::new(py));
+        for Whole { name, n_rows, values } in whole {
+            arrays.set_item(&*name, tensor(py, values, &[samples.len(), n_rows])?)?;
+        }
+        for (nth, sample) in samples.into_iter().enumerate() {
+            told.append(self.told(py, sample, Some((&arrays, nth)))?)?;
+        }
+        PyTuple::new(py, [told.into_any(), arrays.into_any()])
     }
 
     /// Where a sample is from.

@@ -13,9 +13,10 @@ use nodedata_core::{Error, ErrorKind};
 use nodedata_io::PerProcess;
 use nodedata_reader::Split;
 use nodedata_stream::{
-    EngineOptions, MixOptions, Polled, Share, State, Stream, StreamOptions, StreamPlan, StreamStats,
+    EngineOptions, MixOptions, Polled, PolledBatch, Share, State, Stream, StreamOptions, StreamPlan,
+    StreamStats,
 };
-use pyo3::{Py, types::PyDict};
+use pyo3::{Py, PyAny};
 
 use crate::{errors::Failure, opened::OpenedSplit};
 
@@ -37,8 +38,23 @@ pub(crate) struct Own {
     splits: Vec<Split>,
     plan: Arc<StreamPlan>,
     samples: Mutex<Stream>,
-    /// The last sample, where a signal was raised in its place. It comes next.
-    put_back: Mutex<Option<Py<PyDict>>>,
+    /// What was made last, where a signal was raised in its place. It comes next.
+    put_back: Mutex<Option<PutBack>>,
+}
+
+/// A sample or a batch that was not handed out.
+struct PutBack {
+    told: Py<PyAny>,
+    kind: Kind,
+    /// Places of the pass that it has.
+    n_places: u64,
+}
+
+/// What is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sample,
+    Batch,
 }
 
 impl StreamOfProcesses {
@@ -77,19 +93,36 @@ impl StreamOfProcesses {
         Ok(polled)
     }
 
-    /// The sample that was put back, where there is one.
-    pub(crate) fn again(&self) -> Result<Option<Py<PyDict>>, Failure> {
-        let sample = self.own()?.put_back().take();
-        if sample.is_some() {
-            self.n_left.fetch_sub(1, Relaxed);
-        }
-        Ok(sample)
+    /// The same of the next batch.
+    pub(crate) fn next_batch_within(&self, patience: Duration) -> Result<PolledBatch, Failure> {
+        let own = self.own()?;
+        let mut samples = own.samples();
+        let polled = samples.next_batch_within(patience);
+        self.n_left.store(own.n_left(&samples), Relaxed);
+        Ok(polled)
     }
 
-    /// Takes back the last sample, which was not handed out. It is the next one, here and in processes that are forked.
-    pub(crate) fn put_back(&self, sample: Py<PyDict>) -> Result<(), Failure> {
-        *self.own()?.put_back() = Some(sample);
-        self.n_left.fetch_add(1, Relaxed);
+    /// What was put back, where there is something.
+    ///
+    /// # Errors
+    /// `Config` where it is the other kind.
+    pub(crate) fn again(&self, kind: Kind) -> Result<Option<Py<PyAny>>, Failure> {
+        let mut put_back = self.own()?.put_back();
+        if put_back.as_ref().is_some_and(|it| it.kind != kind) {
+            let message = "the stream was interrupted, and is now read in another way than before";
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint("read it on as batches, or sample by sample, as before")
+                .into());
+        }
+        let Some(PutBack { told, n_places, .. }) = put_back.take() else { return Ok(None) };
+        self.n_left.fetch_sub(n_places, Relaxed);
+        Ok(Some(told))
+    }
+
+    /// Takes back what was made last, of so many places, and was not handed out. It is the next one, here and in processes that are forked.
+    pub(crate) fn put_back(&self, told: Py<PyAny>, kind: Kind, n_places: u64) -> Result<(), Failure> {
+        *self.own()?.put_back() = Some(PutBack { told, kind, n_places });
+        self.n_left.fetch_add(n_places, Relaxed);
         Ok(())
     }
 
@@ -209,12 +242,12 @@ impl Own {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_back(&self) -> MutexGuard<'_, Option<Py<PyDict>>> {
+    fn put_back(&self) -> MutexGuard<'_, Option<PutBack>> {
         self.put_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Samples of this pass that were not handed out.
     fn n_left(&self, samples: &Stream) -> u64 {
-        samples.places_left() + u64::from(self.put_back().is_some())
+        samples.places_left() + self.put_back().as_ref().map_or(0, |it| it.n_places)
     }
 }

@@ -95,7 +95,8 @@ fn tensor(
         return Err(other_lists(levels.lists.len(), shape.len()).into());
     }
     let values = encoded(&raw.values, dtype)?;
-    let whole = |bytes, valid| {
+    let whole = |bytes: Vec<u8>, valid| {
+        let bytes = bytes.into();
         Ok(Block { data: Data::Tensor(Tensor { dtype, shape: shape.to_vec(), bytes }), valid })
     };
     let starts = row_starts(raw, n_rows)?;
@@ -217,7 +218,7 @@ fn ragged(
         }
         offsets.push(before + ((end - start) / n_item) as u64);
     }
-    let values = Tensor { dtype, shape: item.to_vec(), bytes };
+    let values = Tensor { dtype, shape: item.to_vec(), bytes: bytes.into() };
     let all = valid.iter().all(|it| *it);
     Ok(Block { data: Data::Ragged(Ragged { values, offsets }), valid: (!all).then_some(valid) })
 }

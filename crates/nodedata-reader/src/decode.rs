@@ -12,12 +12,14 @@ use std::{ops::Range, sync::Arc};
 
 use nodedata_core::Result;
 use nodedata_io::in_pool;
+use rayon::prelude::*;
 
 pub(crate) use media::MediaRow;
 
 use crate::{
     fetched::Fetched,
     fields::{Field, Fields},
+    memory::Rooms,
     needs::StepRange,
     rows::{Column, Data, Rows},
     shard::Shard,
@@ -34,6 +36,8 @@ pub(crate) struct Decoding<'a> {
     /// The steps: rising, none touching the next.
     pub(crate) runs: &'a [Range<u64>],
     pub(crate) frames: &'a VideoCache,
+    /// Where values are wanted.
+    pub(crate) rooms: &'a Rooms,
 }
 
 impl Split {
@@ -49,6 +53,18 @@ impl Split {
         in_pool(|| self.decode(&fetched, episode, steps, fields, self.reader().frames()))
     }
 
+    /// The same of single steps, in any order and also more than once: all of them are fetched in one round, and groups of frames decoded
+    /// side by side.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn rows_at(&self, episode: usize, steps: &[u64], fields: &Fields) -> Result<Rows> {
+        let runs = self.runs(episode, steps)?;
+        let wanted: Vec<StepRange> = runs.into_iter().map(|steps| StepRange { episode, steps }).collect();
+        let fetched = self.fetch(&self.needs(&wanted, fields)?)?;
+        in_pool(|| self.decode_steps(&fetched, episode, steps, fields, self.reader().frames()))
+    }
+
     /// Decodes some steps of an episode, of what [`Self::fetch`] brought; what it did not is fetched now. Pictures are decoded one by
     /// one in the thread that calls, or by all threads of the pool that it is one of.
     ///
@@ -62,11 +78,27 @@ impl Split {
         fields: &Fields,
         frames: &VideoCache,
     ) -> Result<Rows> {
+        self.decode_into(fetched, episode, steps, fields, frames, &Rooms::default())
+    }
+
+    /// The same, with pictures and frames put where somebody wants them to be.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn decode_into(
+        &self,
+        fetched: &Fetched,
+        episode: usize,
+        steps: Range<u64>,
+        fields: &Fields,
+        frames: &VideoCache,
+        rooms: &Rooms,
+    ) -> Result<Rows> {
         self.check_steps(episode, &steps)?;
         let n_rows = usize::try_from(steps.end - steps.start).unwrap_or(usize::MAX);
         let whole = [steps];
         let runs: &[Range<u64>] = if n_rows == 0 { &[] } else { &whole };
-        let decoding = Decoding { split: self, fetched, episode, runs, frames };
+        let decoding = Decoding { split: self, fetched, episode, runs, frames, rooms };
         decoding.rows(n_rows, fields)
     }
 
@@ -82,18 +114,10 @@ impl Split {
         fields: &Fields,
         frames: &VideoCache,
     ) -> Result<Rows> {
-        let mut rising = steps.to_vec();
-        rising.sort_unstable();
-        rising.dedup();
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for step in &rising {
-            self.check_steps(episode, &(*step..step.saturating_add(1)))?;
-            match runs.last_mut() {
-                Some(run) if run.end == *step => run.end = step + 1,
-                _ => runs.push(*step..step + 1),
-            }
-        }
-        let decoding = Decoding { split: self, fetched, episode, runs: &runs, frames };
+        let runs = self.runs(episode, steps)?;
+        let rising: Vec<u64> = runs.iter().flat_map(Clone::clone).collect();
+        let rooms = Rooms::default();
+        let decoding = Decoding { split: self, fetched, episode, runs: &runs, frames, rooms: &rooms };
         let rows = decoding.rows(rising.len(), fields)?;
         if rising == steps {
             return Ok(rows);
@@ -102,12 +126,38 @@ impl Split {
         let columns = rows.columns.iter().map(|it| it.take(&places)).collect::<Result<_>>()?;
         Ok(Rows { n_rows: places.len(), columns })
     }
+
+    /// Steps as runs: rising, none touching the next.
+    ///
+    /// # Errors
+    /// `Config` for one that is not there.
+    fn runs(&self, episode: usize, steps: &[u64]) -> Result<Vec<Range<u64>>> {
+        let mut rising = steps.to_vec();
+        rising.sort_unstable();
+        rising.dedup();
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for step in rising {
+            self.check_steps(episode, &(step..step.saturating_add(1)))?;
+            match runs.last_mut() {
+                Some(run) if run.end == step => run.end = step + 1,
+                _ => runs.push(step..step + 1),
+            }
+        }
+        Ok(runs)
+    }
 }
 
 impl Decoding<'_> {
     fn rows(&self, n_rows: usize, fields: &Fields) -> Result<Rows> {
-        let columns = fields.iter().map(|it| self.column(n_rows, it)).collect::<Result<_>>()?;
-        Ok(Rows { n_rows, columns })
+        let column = |it: &Field| self.column(n_rows, it);
+        let n_costly = fields.iter().filter(|it| it.is_costly()).count();
+        if n_costly < 2 || rayon::current_thread_index().is_none() {
+            let columns = fields.iter().map(column).collect::<Result<_>>()?;
+            return Ok(Rows { n_rows, columns });
+        }
+        // Several cameras, side by side. Where more than one is damaged the first says so, however threads run.
+        let columns: Vec<Result<Column>> = fields.as_slice().par_iter().map(column).collect();
+        Ok(Rows { n_rows, columns: columns.into_iter().collect::<Result<_>>()? })
     }
 
     fn column(&self, n_rows: usize, field: &Field) -> Result<Column> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use nodedata_core::{DType, Error, ErrorKind, Locus, Result, suggest};
+use nodedata_core::{DType, Dim, Error, ErrorKind, Locus, Result, suggest};
 use serde_json::json;
 
 use crate::{
@@ -120,6 +120,11 @@ impl Fields {
         self.0.iter()
     }
 
+    /// The same, to be dealt to threads.
+    pub(crate) fn as_slice(&self) -> &[Field] {
+        &self.0
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -168,6 +173,17 @@ impl Field {
     /// Whether its rows are pictures that are decoded one by one, or frames of video, so that most of the time goes there.
     pub fn is_costly(&self) -> bool {
         matches!(self.info.form, Form::Pictures(_) | Form::Video(_) | Form::Sound(_))
+    }
+
+    /// Whether its rows are pictures or frames of one size, which are decoded to where they are wanted: [`crate::Rooms`].
+    pub fn has_room(&self) -> bool {
+        match &self.info.form {
+            Form::Pictures(form) => form.lists.first() != Some(&Dim::Variable),
+            Form::Raw(_) | Form::Video(_) => true,
+            Form::Tensor(_) | Form::Ragged(_) | Form::Text | Form::Json | Form::Bytes | Form::Sound(_) => {
+                false
+            }
+        }
     }
 
     /// Bytes of one row, where its shape tells.

@@ -131,7 +131,7 @@ mod tests {
         let element =
             |at: usize| (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[..width].to_vec();
         let bytes: Vec<u8> = (0..n).flat_map(element).collect();
-        let mut tensor = Tensor { dtype, shape: shape.to_vec(), bytes };
+        let mut tensor = Tensor { dtype, shape: shape.to_vec(), bytes: bytes.into() };
         channels_first(&mut tensor, n_lists, &mut Vec::new()).unwrap();
         assert_eq!(tensor.shape, expected);
         let [height, wide, channels] = shape[n_lists..] else {

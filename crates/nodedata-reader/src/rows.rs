@@ -3,6 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nodedata_core::{DType, Error, ErrorKind, Result};
 
+use crate::memory::Memory;
+
 /// Decoded rows of one episode, column by column.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows {
@@ -45,7 +47,7 @@ pub struct Tensor {
     /// Shape of one row; empty for a scalar. Pictures are height, width and, where there is more than one, channels.
     pub shape: Vec<usize>,
     /// The elements of all rows, the last dimension first, little endian.
-    pub bytes: Vec<u8>,
+    pub bytes: Memory,
 }
 
 /// Numbers of which each row has its own count.
@@ -135,7 +137,7 @@ impl Tensor {
             let found = start.and_then(|start| self.bytes.get(start..start.checked_add(row_bytes)?));
             bytes.extend_from_slice(found.ok_or_else(|| no_row(*row))?);
         }
-        Ok(Self { dtype: self.dtype, shape: self.shape.clone(), bytes })
+        Ok(Self { dtype: self.dtype, shape: self.shape.clone(), bytes: bytes.into() })
     }
 }
 
@@ -162,7 +164,8 @@ impl Ragged {
             let found = place.and_then(|(start, end)| self.values.bytes.get(start..end));
             bytes.extend_from_slice(found.ok_or_else(|| no_row(*row))?);
         }
-        let values = Tensor { dtype: self.values.dtype, shape: self.values.shape.clone(), bytes };
+        let Tensor { dtype, shape, .. } = &self.values;
+        let values = Tensor { dtype: *dtype, shape: shape.clone(), bytes: bytes.into() };
         Ok(Self { values, offsets })
     }
 }
@@ -230,7 +233,7 @@ mod tests {
         let found = ragged.take(&[2, 1, 0]).unwrap();
         let Data::Ragged(Ragged { values, offsets }) = &found.data else { panic!("{found:?}") };
         assert_eq!(
-            (values.bytes.as_slice(), offsets.as_slice()),
+            (&values.bytes[..], offsets.as_slice()),
             (&[2, 3, 4, 5, 6, 7, 0, 1][..], &[0, 3, 3, 4][..])
         );
         assert_eq!(found.n_rows(), 3);

@@ -4,6 +4,8 @@
 //! them, others decode them, in any order, and samples wait in a ring until they are taken in theirs. Who is slow stops the others.
 
 mod assembly;
+mod batch;
+mod batch_memory;
 mod feed;
 mod flights;
 mod layout;
@@ -19,6 +21,7 @@ mod stats;
 mod stream;
 mod stream_plan;
 
+pub use batch::{Batch, PolledBatch, Whole};
 pub use options::{DecodedCache, EngineOptions, OnError, StreamOptions};
 pub use sample::{Polled, Sample, SampleField};
 pub use stats::{Skipped, StreamStats};

@@ -14,8 +14,8 @@ mod state;
 mod window;
 
 pub use engine::{
-    DecodedCache, EngineOptions, OnError, Polled, Sample, SampleField, Skipped, Stream, StreamOptions,
-    StreamPlan, StreamStats,
+    Batch, DecodedCache, EngineOptions, OnError, Polled, PolledBatch, Sample, SampleField, Skipped, Stream,
+    StreamOptions, StreamPlan, StreamStats, Whole,
 };
 pub use mixture::{Mixture, PERIOD, Period, Stop};
 pub use order::{Blocks, Keys, Lanes, Located, Order, Samples};

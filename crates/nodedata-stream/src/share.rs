@@ -160,6 +160,16 @@ impl Share {
         self.world
     }
 
+    /// Samples of a batch of one rank.
+    pub fn n_samples(&self) -> u64 {
+        self.batch
+    }
+
+    /// What becomes of places that do not fill a batch of every rank.
+    pub fn tail(&self) -> Tail {
+        self.tail
+    }
+
     /// Places of a batch of all ranks together.
     fn stride(&self) -> u64 {
         self.world * self.batch

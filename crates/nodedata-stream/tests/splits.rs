@@ -3,14 +3,14 @@
 
 mod published;
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_reader::{As, Data, FieldsRequest, FrameAxes, Place, Reader, Tensor};
 use nodedata_registry::{DatasetState, Revision, pull};
 use nodedata_stream::{
-    DecodedCache, EngineOptions, OnError, OrderOptions, Pad, Sample, Selection, Share, Shuffle, Stream,
-    StreamOptions, StreamPlan, Tail, Unit, Window,
+    Batch, DecodedCache, EngineOptions, OnError, OrderOptions, Pad, PolledBatch, Sample, Selection, Share,
+    Shuffle, Stream, StreamOptions, StreamPlan, Tail, Unit, Window,
 };
 use published::{Published, SHARDS, all_steps, check};
 
@@ -203,6 +203,68 @@ fn channels_come_first_where_they_are_asked_for() {
     let first = StreamOptions { axes: FrameAxes::ChannelsFirst, ..shuffled() };
     let rest = Stream::from_state(plan(&published, first), &stream.state()).unwrap().count();
     assert_eq!(begun + rest, all_steps().len());
+}
+
+/// Whether pictures are decoded, resized, turned, or found on the disk, and whatever windows read of them.
+#[test]
+fn batches_hold_what_samples_hold() {
+    for published in [Published::near(), Published::far()] {
+        let cache = tempfile::tempdir().unwrap();
+        let decoded_cache = Some(DecodedCache { folder: Some(cache.path().to_owned()), max_bytes: 1 << 20 });
+        let windows = vec![("rgb".to_owned(), Window::of_steps([-1, 0, 2]).unwrap())];
+        let fields = FieldsRequest { resize: vec![("rgb".to_owned(), [3, 4])], ..FieldsRequest::default() };
+        let windowed = StreamOptions { windows, ..shuffled() };
+        let all = [
+            shuffled(),
+            windowed.clone(),
+            StreamOptions { fields, axes: FrameAxes::ChannelsFirst, ..windowed.clone() },
+            StreamOptions { decoded_cache: decoded_cache.clone(), ..shuffled() },
+            StreamOptions { decoded_cache, ..windowed },
+        ];
+        for options in all {
+            let share = Share::new(0, 1, 7, Tail::Drop).unwrap();
+            let plan = StreamPlan::new(vec![(published.split(), options)], None, share, engine()).unwrap();
+            // Batches before samples, and behind them: of rows that are kept none is there yet, or all are.
+            let before = batches(&plan);
+            let samples: Vec<Sample> = Stream::new(Arc::clone(&plan)).map(Result::unwrap).collect();
+            assert_eq!((samples.len(), before.len()), (91, 13));
+            for found in [before, batches(&plan)] {
+                found.iter().zip(samples.chunks(7)).for_each(|(batch, samples)| check_batch(batch, samples));
+            }
+        }
+    }
+}
+
+fn batches(plan: &Arc<StreamPlan>) -> Vec<Batch> {
+    let mut stream = Stream::new(Arc::clone(plan));
+    let mut found = Vec::new();
+    loop {
+        match stream.next_batch_within(Duration::from_secs(60)) {
+            PolledBatch::Ready(batch) => found.push(batch.unwrap()),
+            PolledBatch::Waiting => {}
+            PolledBatch::Done => return found,
+        }
+    }
+}
+
+fn check_batch(batch: &Batch, samples: &[Sample]) {
+    let names: Vec<&str> = batch.whole.iter().map(|it| &*it.name).collect();
+    assert!(names.contains(&"rgb") && names.contains(&"action") && !names.contains(&"points"), "{names:?}");
+    for whole in &batch.whole {
+        let mut bytes = Vec::new();
+        for sample in samples {
+            let field = sample.field(&whole.name).unwrap();
+            let Data::Tensor(tensor) = &field.column.data else { panic!("{field:?}") };
+            assert_eq!((&tensor.shape, field.n_rows), (&whole.values.shape, whole.n_rows));
+            bytes.extend_from_slice(&tensor.bytes);
+        }
+        assert!(whole.values.bytes == bytes, "{}", whole.name);
+    }
+    for (made, sample) in batch.samples.iter().zip(samples) {
+        assert_eq!((made.episode, made.step), (sample.episode, sample.step));
+        assert_eq!(made.field("points"), sample.field("points"));
+        assert_eq!(made.field("task"), sample.field("task"));
+    }
 }
 
 /// Planes of 6 × 8 as pixels of three channels.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _native
+from ._batches import Batches
 from ._client import Created, Datasets, NodeData, Progress, Upload
 from ._dataset import Dataset, Split, open_folder
 from ._native import (
@@ -30,6 +31,7 @@ from ._steps import Steps
 from ._stream import Stream, mix
 
 __all__ = [
+    "Batches",
     "ConfigError",
     "ConflictError",
     "CorruptError",

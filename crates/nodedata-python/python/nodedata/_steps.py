@@ -18,9 +18,6 @@ from ._sample import place
 if TYPE_CHECKING:
     from ._dataset import Dataset
 
-#: A gap of so many steps is read over where it costs no decoding.
-_GAP = 64
-
 
 class Steps(Sequence[Any]):
     """The steps of a split, numbered from 0 in the order of the table of episodes, then by step."""
@@ -35,8 +32,6 @@ class Steps(Sequence[Any]):
         # As what each field is read.
         self._how = _how(request.wanted(self._native), features)
         self._check(features)
-        self._is_coded = {it: features[it]["media"] in ("image", "depth", "video", "audio") for it in self._how}
-        self._features = features
         self._number(np.asarray(self._native.lengths, dtype=np.int64))
         self._threads = request.threads or _n_cores()
 
@@ -119,18 +114,20 @@ class Steps(Sequence[Any]):
         raw: dict[str, Any] = {}
         valid: dict[str, np.ndarray] = {}
         pads: dict[str, np.ndarray] = {}
-        # Fields by the steps that are read of them, so that those are one native call.
-        reads: dict[tuple[tuple[int, int], ...], list[str]] = {}
-        taken: dict[str, np.ndarray] = {}
+        # Fields by the steps that are read of them, so that those are one native call, which decodes cameras and groups side by side.
+        reads: dict[tuple[int, ...], list[str]] = {}
         for name in self._how:
             offsets = np.asarray(self._windows.get(name, (0,)), dtype=np.int64) + step
             steps = np.clip(offsets, 0, length - 1)
             if name in self._windows:
                 pads[name] = steps != offsets
-            taken[name] = steps
-            reads.setdefault(runs(steps, 1 if self._is_coded[name] else _GAP), []).append(name)
-        for stretch, names in reads.items():
-            self._read(episode, stretch, names, taken, raw, valid)
+            reads.setdefault(tuple(steps.tolist()), []).append(name)
+        for rows, names in reads.items():
+            resize = {it: size for it, size in (self._request.resize or {}).items() if it in names} or None
+            how = {it: self._how[it] for it in names}
+            found = self._native.rows_at(episode, list(rows), how, resize, self._request.axes)
+            valid |= found.pop("__valid__")
+            raw |= found
         if self._request.pad in ("zero", "nan"):
             for name, is_pad in pads.items():
                 raw[name] = _blanked(raw[name], is_pad, self._request.pad)
@@ -138,32 +135,6 @@ class Steps(Sequence[Any]):
         # In the order of the fields, not of the reads.
         ordered = {name: raw[name] for name in self._how}
         return self._finish(ordered | {it: raw[it] for it in ("__pads__", "__valid__", "__at__")})
-
-    def _read(
-        self,
-        episode: int,
-        stretch: tuple[tuple[int, int], ...],
-        names: list[str],
-        taken: Mapping[str, np.ndarray],
-        raw: dict[str, Any],
-        valid: dict[str, np.ndarray],
-    ) -> None:
-        resize = {it: size for it, size in (self._request.resize or {}).items() if it in names} or None
-        how: Any = {it: self._how[it] for it in names}
-        axes = self._request.axes
-        parts = [self._native.rows(episode, start, stop, how, resize, axes) for start, stop in stretch]
-        steps = np.concatenate([np.arange(start, stop) for start, stop in stretch])
-        for name in names:
-            rows = np.searchsorted(steps, taken[name])
-            is_whole = len(parts) == 1 and len(rows) == len(steps) and bool(np.all(rows == np.arange(len(steps))))
-            values = [it[name] for it in parts]
-            raw[name] = values[0] if is_whole else _taken(values, rows)
-            if any(name in it.get("__valid__", {}) for it in parts):
-                told = [
-                    it.get("__valid__", {}).get(name, np.ones(stop - start, dtype=bool))
-                    for it, (start, stop) in zip(parts, stretch, strict=True)
-                ]
-                valid[name] = np.concatenate(told)[rows]
 
 
 def _n_cores() -> int:
@@ -181,27 +152,6 @@ def _how(wanted: Any, features: Mapping[str, Mapping[str, Any]]) -> dict[str, st
         return dict.fromkeys(wanted, "decoded")
     shown = [it for it in features.values() if not it["aside"]]
     return {it["name"]: "decoded" if it["decoded"] else "bytes" for it in shown}
-
-
-def runs(steps: np.ndarray, gap: int) -> tuple[tuple[int, int], ...]:
-    """The stretches that hold all of some steps; stretches less than ``gap`` apart are one."""
-    ordered = np.unique(steps)
-    cuts = np.flatnonzero(np.diff(ordered) > gap) + 1
-    return tuple((int(it[0]), int(it[-1]) + 1) for it in np.split(ordered, cuts))
-
-
-def _taken(parts: list[Any], rows: np.ndarray) -> Any:
-    """Rows of values that were read in one or more parts."""
-    if isinstance(parts[0], np.ndarray):
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return values[rows]
-    if isinstance(parts[0], tuple):
-        arrays = [values[int(offsets[it]) : int(offsets[it + 1])] for values, offsets in parts for it in range(len(offsets) - 1)]
-        chosen = [arrays[it] for it in rows]
-        offsets = np.concatenate([[0], np.cumsum([len(it) for it in chosen])])
-        return np.concatenate(chosen), offsets.astype(parts[0][1].dtype)
-    joined = [it for part in parts for it in part]
-    return [joined[it] for it in rows]
 
 
 def _blanked(values: Any, is_pad: np.ndarray, pad: str) -> Any:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._batches import Batches
 from ._mistakes import known_keywords, one_of, refuse, whole
 from ._finish import Finish
 from ._request import Request
@@ -116,6 +117,24 @@ class Stream(Iterator[Any]):
         except KeyboardInterrupt:
             self.close()
             raise
+        return self._finished(raw)
+
+    def _next_batch(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The next batch of this share, as the native half has it: what its samples are made of, and the arrays of all of them."""
+        if self._is_over:
+            raise StopIteration
+        try:
+            raw = self._native.next_batch()
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        if raw is None:
+            self._is_over = True
+            raise StopIteration
+        return raw  # type: ignore[no-any-return]
+
+    def _finished(self, raw: dict[str, Any]) -> Any:
+        """The sample of a native dict, which is used up."""
         return self._finish[raw["__at__"]["source"]](raw)
 
     def __len__(self) -> int:
@@ -173,6 +192,15 @@ class Stream(Iterator[Any]):
             kept = tuple(pair for pair in it.normalized if pair[0] != field)
             sources.append(dataclasses.replace(it, normalized=(*kept, (field, method))))
         return self._with(sources=tuple(sources))
+
+    @known_keywords
+    def batches(self, batch_size: int, drop_last: bool = True) -> Batches:
+        """Batches as NumPy arrays: see :class:`Batches`. Goes on from where this stream stands.
+
+        Without ``drop_last`` the last batch is filled up from the beginning of the pass, and what is read again is flagged in
+        ``is_repeat``: all ranks have equally many batches, of one size.
+        """
+        return Batches(self, batch_size, drop_last=drop_last)
 
     @known_keywords
     def torch(

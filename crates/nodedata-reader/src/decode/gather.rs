@@ -25,7 +25,7 @@ impl Gathered {
     pub(super) fn new(n_rows: usize, info: &FeatureInfo) -> Result<Self> {
         let tensor = |shape: &[usize], n_rows: usize| {
             let n_bytes = item_bytes(info.dtype, shape).and_then(|it| it.checked_mul(n_rows));
-            Ok::<_, Error>(Tensor { dtype: info.dtype, shape: shape.to_vec(), bytes: room(n_bytes)? })
+            Ok::<_, Error>(Tensor { dtype: info.dtype, shape: shape.to_vec(), bytes: room(n_bytes)?.into() })
         };
         let data = match &info.form {
             Form::Tensor(shape) => Data::Tensor(tensor(shape, n_rows)?),
@@ -120,7 +120,10 @@ mod tests {
     /// What is kept of a page may have been read by somebody to whom its column is of another type.
     #[test]
     fn values_of_another_type_are_not_taken_for_ones_of_this() {
-        let tensor = |dtype, shape: &[usize], bytes| Tensor { dtype, shape: shape.to_vec(), bytes };
+        let tensor = |dtype, shape: &[usize], bytes: Vec<u8>| {
+            let bytes = bytes.into();
+            Tensor { dtype, shape: shape.to_vec(), bytes }
+        };
         let gathered = |data| Gathered { data, valid: Vec::new(), n_rows: 0 };
         let block = |data| Block { data, valid: None };
         let mut mine = gathered(Data::Tensor(tensor(DType::Int32, &[], Vec::new())));

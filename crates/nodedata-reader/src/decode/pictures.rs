@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     fields::Field,
+    memory::{Memory, Rooms},
     rows::{Data, Ragged, Tensor, room},
     split::{Pictures, dims_of},
 };
@@ -33,6 +34,14 @@ pub(super) struct Scratch {
 }
 
 impl Decoding<'_> {
+    /// Zeros for so many bytes of a field: where somebody wants them to be, or in memory of their own.
+    ///
+    /// # Errors
+    /// `Limit` when there is no room for them.
+    pub(super) fn room(&self, field: &Field, n_bytes: Option<usize>) -> Result<Memory> {
+        room_among(self.rooms, field, n_bytes)
+    }
+
     /// The pixels of all rows: a tensor, or lists of them.
     pub(super) fn pictures(&self, field: &Field, form: &Pictures) -> Result<(Data, Option<Vec<bool>>)> {
         let rows = self.media(field)?;
@@ -55,11 +64,13 @@ impl Decoding<'_> {
                 let bytes: Vec<Option<&Bytes>> = items.iter().map(|it| it.1).collect();
                 let resampling = field.resize.map(|_| resampling(&to));
                 let job = Job { from: form.shape, to, resampling };
-                let pixels = job.run(&bytes).map_err(|(idx, err)| at(idx, err))?;
+                let n_bytes = to.n_bytes().and_then(|it| it.checked_mul(items.len()));
+                let mut pixels = self.room(field, n_bytes).map_err(|err| at(0, err))?;
+                job.run(&bytes, &mut pixels).map_err(|(idx, err)| at(idx, err))?;
                 (pixels, dims_of(&to, form.rank), to.dtype)
             }
             // No row has any, and nothing else tells how large they would be.
-            None => (Vec::new(), vec![0; form.rank.unwrap_or(3)], field.info.dtype),
+            None => (Memory::default(), vec![0; form.rank.unwrap_or(3)], field.info.dtype),
         };
         let shape: Vec<usize> = lists.iter().chain(&dims).copied().collect();
         let tensor = Tensor { dtype, shape, bytes: pixels };
@@ -165,11 +176,10 @@ struct Job {
 }
 
 impl Job {
-    /// The pixels of all of them, one after the other; zeros for those that are not there. On error, which one it is.
-    fn run(&self, items: &[Option<&Bytes>]) -> Result<Vec<u8>, (usize, Error)> {
-        let each = self.to.n_bytes();
-        let mut pixels = zeros(each.and_then(|it| it.checked_mul(items.len()))).map_err(|err| (0, err))?;
-        let Some(each) = each.filter(|it| *it > 0) else { return Ok(pixels) };
+    /// Puts the pixels of all of them into zeros that are as large, one after the other; those that are not there stay zeros. On error,
+    /// which one it is.
+    fn run(&self, items: &[Option<&Bytes>], pixels: &mut [u8]) -> Result<(), (usize, Error)> {
+        let Some(each) = self.to.n_bytes().filter(|it| *it > 0) else { return Ok(()) };
         let one = |scratch: &mut Scratch, idx: usize, room: &mut [u8], bytes: Option<&Bytes>| match bytes {
             Some(bytes) => self.decode(bytes, room, scratch).map_err(|err| (idx, err)),
             None => Ok(()),
@@ -185,7 +195,7 @@ impl Job {
                 one(&mut scratch, idx, room, *bytes)?;
             }
         }
-        Ok(pixels)
+        Ok(())
     }
 
     fn decode(&self, bytes: &[u8], target: &mut [u8], scratch: &mut Scratch) -> Result<()> {
@@ -256,6 +266,15 @@ impl Scratch {
 
 fn room_for(n_bytes: usize) -> bool {
     room(Some(n_bytes)).is_ok()
+}
+
+/// The same among rooms that are ready.
+///
+/// # Errors
+/// `Limit` when there is no room for them.
+pub(super) fn room_among(rooms: &Rooms, field: &Field, n_bytes: Option<usize>) -> Result<Memory> {
+    let ready = n_bytes.and_then(|it| rooms.take(&field.info.name, it));
+    ready.map_or_else(|| zeros(n_bytes).map(Memory::from), Ok)
 }
 
 /// So many zeros, which cost nothing as long as nobody writes to them.

@@ -3,11 +3,7 @@
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_media::ImageShape;
 
-use super::{
-    Decoding,
-    media::valid_of,
-    pictures::{Scratch, zeros},
-};
+use super::{Decoding, media::valid_of, pictures::Scratch};
 use crate::{
     fields::Field,
     rows::{Data, Tensor, item_bytes},
@@ -22,7 +18,7 @@ impl Decoding<'_> {
         let from = field.picture();
         let to = from.zip(field.resize).map(|(from, [height, width])| ImageShape { height, width, ..from });
         let each = to.map_or(stored, |it| it.n_bytes());
-        let mut bytes = zeros(each.and_then(|it| it.checked_mul(rows.len())))?;
+        let mut bytes = self.room(field, each.and_then(|it| it.checked_mul(rows.len())))?;
         let mut scratch = Scratch::default();
         let targets = bytes.chunks_exact_mut(each.unwrap_or(0).max(1));
         for (row, target) in rows.iter().zip(targets) {

@@ -58,10 +58,11 @@ impl Decoding<'_> {
         let valid = valid_of(&rows);
         Ok(match n_samples {
             Some(n_samples) => {
-                (Data::Tensor(Tensor { dtype, shape: vec![n_samples, channels], bytes }), valid)
+                let shape = vec![n_samples, channels];
+                (Data::Tensor(Tensor { dtype, shape, bytes: bytes.into() }), valid)
             }
             None => {
-                let values = Tensor { dtype, shape: vec![channels], bytes };
+                let values = Tensor { dtype, shape: vec![channels], bytes: bytes.into() };
                 (Data::Ragged(Ragged { values, offsets }), valid)
             }
         })

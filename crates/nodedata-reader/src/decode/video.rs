@@ -12,10 +12,11 @@ use rayon::prelude::*;
 use super::{
     Decoding,
     media::MediaRow,
-    pictures::{Scratch, zeros},
+    pictures::{Scratch, room_among, zeros},
 };
 use crate::{
     fields::Field,
+    memory::{Memory, Rooms},
     rows::{Data, Tensor, item_bytes},
     split::{DepthFacts, Group, VideoForm, dims_of},
     video_cache::FrameKey,
@@ -36,7 +37,7 @@ impl Decoding<'_> {
         let groups = self.split.groups(self.episode, field, steps)?;
         let n_at_once =
             if rayon::current_thread_index().is_some() { rayon::current_num_threads() } else { 1 };
-        let mut target = Target::new(n_rows, field, form.depth.as_ref())?;
+        let mut target = Target::new(n_rows, field, form.depth.as_ref(), self.rooms)?;
         for some in groups.chunks(n_at_once.max(1)) {
             let decode = |it: &Group| self.group(it, field, form);
             let decoded: Vec<Result<Frames>> = match some {
@@ -226,6 +227,8 @@ struct Target<'a> {
     n_rows: usize,
     n_done: usize,
     field: &'a Field,
+    /// Where the frames are wanted.
+    rooms: &'a Rooms,
     depth: Option<Vec<f32>>,
     /// Once there was a frame.
     open: Option<Open>,
@@ -239,14 +242,14 @@ struct Open {
     to: ImageShape,
     dtype: DType,
     row_bytes: usize,
-    bytes: Vec<u8>,
+    bytes: Memory,
 }
 
 impl<'a> Target<'a> {
-    fn new(n_rows: usize, field: &'a Field, depth: Option<&DepthFacts>) -> Result<Self> {
+    fn new(n_rows: usize, field: &'a Field, depth: Option<&DepthFacts>, rooms: &'a Rooms) -> Result<Self> {
         let depth = depth.map(DepthFacts::table).transpose()?;
         let (valid, scratch, pixels) = (Vec::new(), Scratch::default(), Vec::new());
-        Ok(Self { n_rows, n_done: 0, field, depth, open: None, valid, scratch, pixels })
+        Ok(Self { n_rows, n_done: 0, field, rooms, depth, open: None, valid, scratch, pixels })
     }
 
     /// The frame of the next row; zeros where it has none.
@@ -311,7 +314,8 @@ impl<'a> Target<'a> {
         let dtype = if self.depth.is_some() { DType::Float32 } else { to.dtype };
         let widened = if self.depth.is_some() { 2 } else { 1 };
         let row_bytes = to.n_bytes().and_then(|it| it.checked_mul(widened));
-        let bytes = zeros(row_bytes.and_then(|it| it.checked_mul(self.n_rows)))?;
+        let n_bytes = row_bytes.and_then(|it| it.checked_mul(self.n_rows));
+        let bytes = room_among(self.rooms, self.field, n_bytes)?;
         Ok(Open { from, to, dtype, row_bytes: row_bytes.unwrap_or(0), bytes })
     }
 
@@ -330,9 +334,9 @@ impl<'a> Target<'a> {
                 match sides.filter(|it| !it.is_empty()) {
                     Some(shape) => {
                         let n_bytes = item_bytes(dtype, &shape).and_then(|it| it.checked_mul(self.n_rows));
-                        Tensor { dtype, shape, bytes: zeros(n_bytes)? }
+                        Tensor { dtype, shape, bytes: zeros(n_bytes)?.into() }
                     }
-                    None => Tensor { dtype, shape: vec![0; told.len()], bytes: Vec::new() },
+                    None => Tensor { dtype, shape: vec![0; told.len()], bytes: Memory::default() },
                 }
             }
         };
@@ -391,7 +395,8 @@ mod tests {
 
     fn put(field: &Field, frames: &[Option<VideoFrame>]) -> Result<(Tensor, Option<Vec<bool>>)> {
         let Form::Video(form) = &field.info.form else { panic!("{:?}", field.info) };
-        let mut target = Target::new(frames.len(), field, form.depth.as_ref())?;
+        let rooms = Rooms::default();
+        let mut target = Target::new(frames.len(), field, form.depth.as_ref(), &rooms)?;
         frames.iter().try_for_each(|it| target.put(it.as_ref()))?;
         let (data, valid) = target.finish()?;
         let Data::Tensor(tensor) = data else { panic!("frames are a tensor") };

@@ -15,6 +15,7 @@ use crate::{
     decode::Decoding,
     fetched::Fetched,
     fields::{Field, Fields},
+    memory::Rooms,
     preroll_cache::Preroll,
     rows::Data,
     split::Form,
@@ -164,7 +165,7 @@ impl Split {
         let n_steps = self.episodes().length(episode).unwrap_or(0);
         let marks = self.companion(&Fetched::default(), episode, feature, "keyframe", 0..n_steps)?;
         let Data::Tensor(marks) = marks else { return Ok(Vec::new().into()) };
-        let marked = (0u32..).zip(&marks.bytes).filter(|(_, it)| **it != 0).map(|(step, _)| step);
+        let marked = (0u32..).zip(marks.bytes.iter()).filter(|(_, it)| **it != 0).map(|(step, _)| step);
         Ok(marked.collect::<Vec<u32>>().into())
     }
 
@@ -189,7 +190,9 @@ impl Split {
         let n_rows = usize::try_from(steps.end - steps.start).unwrap_or(usize::MAX);
         let frames = VideoCache::new(0);
         let runs = [steps];
-        let decoding = Decoding { split: self, fetched, episode, runs: &runs, frames: &frames };
+        let rooms = Rooms::default();
+        let decoding =
+            Decoding { split: self, fetched, episode, runs: &runs, frames: &frames, rooms: &rooms };
         Ok(decoding.numbers(n_rows, &field)?.data)
     }
 

@@ -6,7 +6,10 @@ use nodedata_media::{
     resize::{Resampling, Resize},
     wav_to_flac,
 };
-use nodedata_reader::{As, Data, FieldsRequest, MediaKind, Place, Ragged, Reader, Rows, Split, Tensor};
+use nodedata_reader::{
+    As, Data, Fetched, FieldsRequest, MediaKind, Memory, Place, Ragged, Reader, Rooms, Rows, Split, Tensor,
+    VideoCache,
+};
 use nodedata_schema::FieldSchema;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
@@ -147,6 +150,28 @@ fn pictures_become_pixels_and_a_missing_one_zeros() {
     assert!(found.bytes == [expected(2), expected(3)].concat());
 }
 
+#[test]
+fn pictures_are_put_where_they_are_wanted() {
+    let (_folder, split) = opened(&pictures(6));
+    let (none, cache, name) = (Fetched::default(), VideoCache::new(0), "rgb".into());
+    for size in [None, Some([32, 40])] {
+        let resize = size.map(|it| ("rgb".to_owned(), it)).into_iter().collect();
+        let fields = split.fields(&FieldsRequest { resize, ..FieldsRequest::named(["rgb"]) }).unwrap();
+        let n_bytes = 3 * fields.row_bytes() as usize;
+        let expected = split.decode(&none, 0, 1..4, &fields, &cache).unwrap();
+        // Where they fit; else they have memory of their own.
+        for n_wanted in [n_bytes, n_bytes - 1] {
+            let (rooms, memory) = (Rooms::default(), Memory::zeros(n_wanted).unwrap());
+            let address = memory.as_ptr();
+            rooms.put(&name, memory);
+            let rows = split.decode_into(&none, 0, 1..4, &fields, &cache, &rooms).unwrap();
+            assert!(rows == expected);
+            assert_eq!(tensor(&rows).bytes.as_ptr() == address, n_wanted == n_bytes);
+            assert_eq!(rooms.take("rgb", n_wanted).is_some(), n_wanted != n_bytes);
+        }
+    }
+}
+
 /// 16 bits stay 16 bits, and no mean is made of two distances.
 #[test]
 fn depth_is_as_it_was() {
@@ -156,7 +181,7 @@ fn depth_is_as_it_was() {
     assert_eq!(split.features()[1].media, Some(MediaKind::Depth));
     let rows = read(&split, &FieldsRequest::named(["depth"]), 1..5).unwrap();
     let expected: Vec<u8> = (1..5).flat_map(|it| depth(it).pixels).collect();
-    assert_eq!(tensor(&rows), &Tensor { dtype: DType::UInt16, shape: vec![6, 8], bytes: expected });
+    assert_eq!(tensor(&rows), &Tensor { dtype: DType::UInt16, shape: vec![6, 8], bytes: expected.into() });
     let small = FieldsRequest { resize: vec![("depth".to_owned(), [3, 4])], ..FieldsRequest::default() };
     let rows = read(&split, &small, 0..1).unwrap();
     assert_eq!(tensor(&rows).bytes, resized(&depth(0), [3, 4], Resampling::Nearest));
@@ -229,7 +254,7 @@ fn raw_frames_are_read_as_they_lie() {
         opened(&one_column(feature.clone(), column.clone(), Some(told(DType::UInt8, &[5, 7, 3], "raw"))));
     let rows = read(&split, &FieldsRequest::default(), 3..6).unwrap();
     let expected = [frame(3), vec![0; 105], frame(5)].concat();
-    assert_eq!(tensor(&rows), &Tensor { dtype: DType::UInt8, shape: vec![5, 7, 3], bytes: expected });
+    assert_eq!(tensor(&rows), &Tensor { dtype: DType::UInt8, shape: vec![5, 7, 3], bytes: expected.into() });
     assert_eq!(rows.columns[0].valid, Some(vec![true, false, true]));
     let (_folder, split) =
         opened(&one_column(feature.clone(), column.clone(), Some(told(DType::UInt8, &[5, 8, 3], "raw"))));
@@ -296,7 +321,7 @@ fn a_clip_that_is_missing_is_silence() {
     let mut expected = vec![0; 400];
     expected.extend(samples.iter().flat_map(|it| it.to_le_bytes()));
     expected.resize(1200, 0);
-    assert_eq!(tensor(&rows), &Tensor { dtype: DType::Int16, shape: vec![100, 2], bytes: expected });
+    assert_eq!(tensor(&rows), &Tensor { dtype: DType::Int16, shape: vec![100, 2], bytes: expected.into() });
     assert_eq!(rows.columns[0].valid, Some(vec![false, true, false]));
     let rows = read(&split, &FieldsRequest::default(), 2..3).unwrap();
     assert_eq!((tensor(&rows).shape.as_slice(), tensor(&rows).bytes.len()), (&[100, 1][..], 200));
@@ -314,7 +339,10 @@ fn stacks_of_pictures_keep_their_lists() {
     assert_eq!(split.features()[1].shape, [2, 4, 6, 3]);
     let rows = read(&split, &FieldsRequest::default(), 1..3).unwrap();
     let expected: Vec<u8> = (2..6).flat_map(|it| frame(it).pixels).collect();
-    assert_eq!(tensor(&rows), &Tensor { dtype: DType::UInt8, shape: vec![2, 4, 6, 3], bytes: expected });
+    assert_eq!(
+        tensor(&rows),
+        &Tensor { dtype: DType::UInt8, shape: vec![2, 4, 6, 3], bytes: expected.into() }
+    );
 
     let feature = stack(vec![Dim::Variable]);
     let lengths = [1usize, 0, 3, 2].into_iter();

@@ -17,7 +17,8 @@ use nodedata_media::{
     video::{CodedSample, DecodeOptions, decode_frames},
 };
 use nodedata_reader::{
-    As, Data, Fetched, FieldsRequest, MediaKind, Place, Reader, Split, StepRange, Tensor, VideoCache,
+    As, Data, Fetched, FieldsRequest, MediaKind, Memory, Place, Reader, Rooms, Split, StepRange, Tensor,
+    VideoCache,
 };
 use nodedata_schema::FieldSchema;
 use nodedata_testkit::corpus;
@@ -195,6 +196,13 @@ fn frames_are_those_of_the_whole_video() {
                 check((0..n).collect());
                 check(vec![n - 1, 0, n / 2, n / 2]);
                 check((n / 3..n / 2).collect());
+                // By all threads, groups of a window and pictures that come twice side by side.
+                let steps = [n - 1, 0, n / 2, n / 2];
+                let rows = split.rows_at(episode, &steps, &fields).unwrap();
+                assert!(
+                    pixels(&rows).bytes == steps.map(|it| &*video.frames[it as usize]).concat(),
+                    "{name}"
+                );
             }
             let whole = split.rows(1, 0..n, &fields).unwrap();
             let size = [video.track.height as usize, video.track.width as usize, 3];
@@ -202,6 +210,20 @@ fn frames_are_those_of_the_whole_video() {
             assert!(pixels(&whole).bytes == video.frames.concat(), "{name}, by all threads");
         }
     }
+}
+
+#[test]
+fn frames_are_put_where_they_are_wanted() {
+    let video = video("h264_g2");
+    let (_folder, split) = opened(&made(&video, true));
+    let fields = split.fields(&FieldsRequest::default()).unwrap();
+    let (rooms, n) = (Rooms::default(), video.frames[0].len());
+    let memory = Memory::zeros(3 * n).unwrap();
+    let address = memory.as_ptr();
+    rooms.put(&"cam.rgb".into(), memory);
+    let rows = split.decode_into(&Fetched::default(), 1, 2..5, &fields, &VideoCache::new(0), &rooms).unwrap();
+    assert!(pixels(&rows).bytes == video.frames[2..5].concat());
+    assert_eq!(pixels(&rows).bytes.as_ptr(), address);
 }
 
 /// Nothing that was decoded lately is decoded again, and who reads step by step decodes each frame about once.
@@ -255,7 +277,10 @@ fn frames_are_resized_and_samples_read_as_they_are() {
         .unwrap()
         .resize(&video.frames[5], &mut expected)
         .unwrap();
-    assert_eq!(pixels(&rows), &Tensor { dtype: DType::UInt8, shape: vec![10, 12, 3], bytes: expected });
+    assert_eq!(
+        pixels(&rows),
+        &Tensor { dtype: DType::UInt8, shape: vec![10, 12, 3], bytes: expected.into() }
+    );
 }
 
 /// What is fetched for a frame is enough to decode it.

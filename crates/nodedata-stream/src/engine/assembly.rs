@@ -1,17 +1,21 @@
 mod columns;
+mod places;
 
 use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_reader::{Column, Rows};
+use nodedata_reader::{Column, Memory, Rooms, Rows};
 
 use crate::{
     Located, Slot, Unit,
     engine::{
+        batch_memory::Seat,
+        feed::Wanted,
         layout::{Layout, Part},
         sample::SampleField,
     },
 };
+use places::Places;
 
 /// The values of one sample as they come, piece by piece and in any order.
 #[derive(Debug)]
@@ -25,13 +29,47 @@ pub(crate) struct Assembly {
     /// Bytes of all of these.
     n_bytes: u64,
     bytes_max: u64,
+    /// Its place in the memory of its batch, until somebody decodes the first piece of it.
+    seat: Option<Seat>,
+    /// And what that is for each part; nothing where values are in memory of their own.
+    places: Vec<Option<Places>>,
 }
 
 impl Assembly {
     /// One that is empty, of a sample of so many bytes at most.
     pub(crate) fn new(layout: &Layout, bytes_max: u64) -> Self {
         let parts = layout.parts.iter().map(|_| None).collect();
-        Self { parts, next: 0, early: BTreeMap::new(), n_bytes: 0, bytes_max }
+        let (early, places) = (BTreeMap::new(), Vec::new());
+        Self { parts, next: 0, early, n_bytes: 0, bytes_max, seat: None, places }
+    }
+
+    /// Has its values where its batch wants them, as far as they can be put there.
+    pub(crate) fn sit(&mut self, seat: Seat) {
+        self.seat = Some(seat);
+    }
+
+    /// Where the rows of a piece are wanted, for each that is decoded for itself.
+    ///
+    /// # Errors
+    /// `Corrupt` where there are no such steps.
+    pub(crate) fn rooms(
+        &mut self,
+        wanted: &[Wanted],
+        layout: &Layout,
+        located: &Located,
+    ) -> Result<Vec<Rooms>> {
+        if let Some(seat) = self.seat.take() {
+            let places = layout.parts.iter().map(|part| Places::of(&seat, layout, part, located));
+            self.places = places.collect::<Result<_>>()?;
+        }
+        let rooms = wanted.iter().map(|it| {
+            let rooms = Rooms::default();
+            if let Some(places) = self.places.get_mut(it.part).and_then(Option::as_mut) {
+                places.rooms(it, &rooms);
+            }
+            rooms
+        });
+        Ok(rooms.collect())
     }
 
     /// Adds a piece.
@@ -70,10 +108,10 @@ impl Assembly {
     ///
     /// # Errors
     /// `Corrupt` where a split has handed out other rows than it was asked for.
-    pub(crate) fn finish(self, layout: &Layout, located: &Located) -> Result<Vec<SampleField>> {
+    pub(crate) fn finish(mut self, layout: &Layout, located: &Located) -> Result<Vec<SampleField>> {
         let n_fields = layout.parts.iter().map(|it| it.fields.len()).sum();
         let mut fields: Vec<Option<SampleField>> = (0..n_fields).map(|_| None).collect();
-        for (part, rows) in layout.parts.iter().zip(self.parts) {
+        for (idx, (part, rows)) in layout.parts.iter().zip(self.parts).enumerate() {
             let rows = rows.filter(|it| it.columns.len() == part.fields.len()).ok_or_else(torn)?;
             let steps = layout.steps(part, located)?;
             if rows.n_rows as u64 != steps.len() {
@@ -83,7 +121,11 @@ impl Assembly {
             for (place, column) in part.fields.iter().zip(rows.columns) {
                 let field = match &slots {
                     None => SampleField { column, n_rows: rows.n_rows, pad: None },
-                    Some(slots) => windowed(column, rows.n_rows, slots, |step| steps.row_of(step))?,
+                    Some(slots) => {
+                        let places = self.places.get_mut(idx).and_then(Option::as_mut);
+                        let pads = places.and_then(|it| it.pads(&column.name));
+                        windowed(column, rows.n_rows, slots, |step| steps.row_of(step), pads)?
+                    }
                 };
                 *fields.get_mut(*place).ok_or_else(torn)? = Some(field);
             }
@@ -102,12 +144,14 @@ fn first(mut rows: Rows, part: &Part, layout: &Layout, located: &Located) -> Res
     Ok(rows)
 }
 
-/// A column as the window has it.
+/// A column as the window has it. `pads` is what lies before and behind its rows in the memory of the batch, where all else of the window is
+/// pads.
 fn windowed(
     column: Column,
     n_rows: usize,
     slots: &[Slot],
     row_of: impl Fn(u64) -> Option<usize>,
+    pads: Option<(Memory, Memory)>,
 ) -> Result<SampleField> {
     let pad = slots.iter().map(|it| it.is_pad()).collect();
     // The row that stands there, and of what is blank any.
@@ -117,7 +161,10 @@ fn windowed(
     if !is_blank && rows.len() == n_rows && rows.iter().copied().eq(0..n_rows) {
         return Ok(SampleField { column, n_rows, pad: Some(pad) });
     }
-    let mut column = column.take(&rows)?;
+    let mut column = match pads {
+        Some(pads) => columns::padded(column, n_rows, &rows, pads)?,
+        None => column.take(&rows)?,
+    };
     if is_blank {
         columns::blank(&mut column, slots)?;
     }

@@ -1,7 +1,7 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use nodedata_core::{Locus, Result};
-use nodedata_reader::{Rows, VideoCache};
+use nodedata_reader::{Rooms, Rows, VideoCache};
 
 use crate::engine::lines::Line;
 
@@ -70,9 +70,9 @@ pub(crate) trait Portion: fmt::Debug + Send + Sync {
     /// Coded bytes that it keeps in memory.
     fn n_bytes(&self) -> u64;
 
-    /// Rows of steps that were asked for when it was brought.
+    /// Rows of steps that were asked for when it was brought. Those of pictures and frames are in `rooms`, where they fit.
     ///
     /// # Errors
     /// Those of the coded bytes.
-    fn decode(&self, wanted: &Wanted, video: &VideoCache) -> Result<Rows>;
+    fn decode(&self, wanted: &Wanted, rooms: &Rooms, video: &VideoCache) -> Result<Rows>;
 }

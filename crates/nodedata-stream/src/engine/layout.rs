@@ -38,6 +38,23 @@ pub(crate) struct Part {
     pub(crate) fixed_bytes: u64,
     /// Whether some fields have not.
     pub(crate) varies: bool,
+    /// Those of them whose rows are put to where they are wanted.
+    pub(crate) placed: Vec<PlacedField>,
+}
+
+/// A field of pictures or frames of one size, which are decoded to where they are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlacedField {
+    pub(crate) name: Arc<str>,
+    pub(crate) row_bytes: usize,
+}
+
+/// Where the rows that are read of a part lie in its window: one behind the other, and what else there is are pads.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InWindow {
+    pub(crate) steps: Steps,
+    pub(crate) rows: Range<usize>,
+    pub(crate) n_slots: usize,
 }
 
 /// Steps of a piece with video, about: so many frames are worth a thread of their own.
@@ -106,6 +123,49 @@ impl Layout {
             let fixed = rows.saturating_mul(part.fixed_bytes);
             (n_bytes.saturating_add(fixed), n_rows.saturating_add(if part.varies { rows } else { 0 }))
         })
+    }
+
+    /// Bytes in one sample of each field whose rows are put to where they are wanted. Whole episodes have none, of which no two are alike.
+    pub(crate) fn placed(&self) -> Vec<(Arc<str>, usize)> {
+        self.each_placed().map(|(it, n_bytes)| (Arc::clone(&it.name), n_bytes)).collect()
+    }
+
+    /// Bytes of all of these.
+    pub(crate) fn placed_bytes(&self) -> u64 {
+        self.each_placed().map(|(_, n_bytes)| n_bytes as u64).fold(0, u64::saturating_add)
+    }
+
+    fn each_placed(&self) -> impl Iterator<Item = (&PlacedField, usize)> {
+        let parts = self.parts.iter().filter(|_| self.unit == Unit::Step);
+        parts.flat_map(|part| {
+            let n_slots = part.window.as_ref().map_or(1, |it| it.offsets().len());
+            let sized = move |it: &PlacedField| it.row_bytes.checked_mul(n_slots).filter(|it| *it > 0);
+            part.placed.iter().filter_map(move |it| Some((it, sized(it)?)))
+        })
+    }
+
+    /// Where the rows that are read of a part of a step lie in its window; `None` where they do not lie one behind the other, such as
+    /// where a step comes twice.
+    ///
+    /// # Errors
+    /// `Corrupt` where there is no such window.
+    pub(crate) fn in_window(&self, part: &Part, located: &Located) -> Result<Option<InWindow>> {
+        let steps = self.steps(part, located)?;
+        let Some(window) = &part.window else {
+            return Ok(Some(InWindow { steps, rows: 0..1, n_slots: 1 }));
+        };
+        let slots = self.slots(window, located)?;
+        let is_inside = |it: &Slot| matches!(it, Slot::Step(_));
+        let (Some(first), Some(last)) = (slots.iter().position(is_inside), slots.iter().rposition(is_inside))
+        else {
+            return Ok(None);
+        };
+        let rows = first..last + 1;
+        let inside = slots.get(rows.clone()).unwrap_or_default().iter();
+        let lie =
+            inside.map(|it| it.step().and_then(|step| steps.row_of(step))).eq((0..rows.len()).map(Some));
+        let are_all = steps.len() == rows.len() as u64;
+        Ok((lie && are_all).then_some(InWindow { steps, rows, n_slots: slots.len() }))
     }
 
     /// The steps around those of a block that its samples read, of each part.
@@ -239,6 +299,7 @@ mod tests {
             fields: vec![idx],
             fixed_bytes,
             varies: false,
+            placed: vec![PlacedField { name: format!("x{idx}").into(), row_bytes: 4 }],
         });
         let lengths = vec![1000, 100_000].into();
         Layout { lengths, unit, parts: parts.collect(), pad: Pad::Edge, coded_bytes: 100 }
@@ -331,6 +392,31 @@ mod tests {
         assert_eq!(steps(0..64), [0..64, 0..74]);
         assert_eq!(steps(960..1000), [960..1000, 957..1000]);
         assert_eq!(layout.around(7, &(0..1)).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn rows_lie_in_their_window_where_steps_rise() {
+        let found = |offsets: &[i64], step: u64| {
+            let layout = layout(Unit::Step, &[Some(offsets)], 8);
+            let found = layout.in_window(&layout.parts[0], &located(0, step..step + 1)).unwrap();
+            found.map(|it| (it.rows, it.n_slots, it.steps.len()))
+        };
+        assert_eq!(found(&[-1, 0], 5), Some((0..2, 2, 2)));
+        assert_eq!(found(&[-6, -2, 4], 7), Some((0..3, 3, 3)));
+        // At the ends of an episode of 1000 steps the rest are pads.
+        assert_eq!(found(&[-2, -1, 0, 1], 0), Some((2..4, 4, 2)));
+        assert_eq!(found(&[-1, 0, 1, 2], 999), Some((0..2, 4, 2)));
+        // The pad is of a step that the window does not have beside it.
+        assert_eq!(found(&[-5, 3], 2), None);
+        assert_eq!(found(&[0, -1], 5), None);
+        assert_eq!(found(&[0, 0], 5), None);
+        assert_eq!(found(&[5000], 5), None);
+        let layout = layout(Unit::Step, &[None, Some(&[0, 1, 2])], 8);
+        assert_eq!(layout.placed(), [("x0".into(), 4), ("x1".into(), 12)]);
+        assert_eq!(layout.placed_bytes(), 16);
+        let none = layout.in_window(&layout.parts[0], &located(0, 3..4)).unwrap().unwrap();
+        assert_eq!((none.rows, none.n_slots), (0..1, 1));
+        assert_eq!(self::layout(Unit::Episode, &[None], 8).placed(), []);
     }
 
     #[test]

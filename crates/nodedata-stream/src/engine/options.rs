@@ -45,7 +45,8 @@ pub struct EngineOptions {
     /// somebody says otherwise. What the next sample needs is fetched however much it is.
     pub prefetch_bytes: u64,
     /// Bytes of decoded samples that wait to be taken; 128 MiB unless somebody says otherwise. A sample of more than
-    /// half of it is alone in memory: the next one is decoded once it has been taken.
+    /// half of it is alone in memory: the next one is decoded once it has been taken. Where batches are taken, each counts as a whole from
+    /// its first sample on until it is handed over, and what is said of samples holds for batches.
     pub ready_bytes: u64,
     /// Bytes of a decoded sample, at most; 2 GiB unless somebody says otherwise.
     pub max_sample_bytes: u64,

@@ -150,7 +150,7 @@ impl Portions {
 #[cfg(test)]
 mod tests {
     use nodedata_core::Result;
-    use nodedata_reader::{Rows, VideoCache};
+    use nodedata_reader::{Rooms, Rows, VideoCache};
 
     use super::*;
     use crate::engine::feed::Wanted;
@@ -163,7 +163,7 @@ mod tests {
             self.0
         }
 
-        fn decode(&self, _: &Wanted, _: &VideoCache) -> Result<Rows> {
+        fn decode(&self, _: &Wanted, _: &Rooms, _: &VideoCache) -> Result<Rows> {
             Ok(Rows::default())
         }
     }

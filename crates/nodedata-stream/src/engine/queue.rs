@@ -1,9 +1,10 @@
 mod fetches;
+mod seats;
 mod slot;
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub(super) use fetches::Errand;
+use seats::Seats;
 pub(super) use slot::Head;
 use slot::{Slot, Stage};
 
@@ -49,6 +51,9 @@ pub(super) struct JobId {
 /// - Samples are admitted in their order, as many as `ready_bytes` hold. Pieces of those that are admitted and fetched are decoded, the
 ///   first one first. They are ready in any order, and taken in theirs.
 ///
+/// Where batches are taken, one counts as a whole as soon as its first sample is admitted, until it is handed over; the others of it are
+/// admitted with the first.
+///
 /// The first sample is always admitted, and what it needs next is always fetched, so that nothing waits for what waits for it.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -65,6 +70,9 @@ pub(super) struct Queue {
     /// How many of them, from the first on, are admitted.
     n_admitted: usize,
     charged_bytes: u64,
+    /// Those of them that were taken and wait for the rest of their batch.
+    taken_bytes: u64,
+    seats: Seats,
     /// Pieces that can be decoded.
     decodable: BTreeSet<JobId>,
     portions: Portions,
@@ -125,8 +133,14 @@ pub(super) enum Popped {
 }
 
 impl Queue {
-    /// The samples of the pass of a position, but for the first `n_taken` of this process.
-    pub(super) fn new(plan: Arc<StreamPlan>, position: &Position, n_taken: u64) -> Self {
+    /// The samples of the pass of a position, but for the first `n_taken` of this process. They are taken in batches of `batch.0`, of the
+    /// first of which there are `batch.1` already, or where that is 0 one by one.
+    pub(super) fn new(
+        plan: Arc<StreamPlan>,
+        position: &Position,
+        n_taken: u64,
+        batch: (usize, usize),
+    ) -> Self {
         let learned = plan
             .sources()
             .iter()
@@ -140,6 +154,8 @@ impl Queue {
             slots: VecDeque::new(),
             n_admitted: 0,
             charged_bytes: 0,
+            taken_bytes: 0,
+            seats: Seats::new(batch.0, batch.1),
             decodable: BTreeSet::new(),
             portions: Portions::new(plan.engine().prefetch_bytes),
             flights: Flights::default(),
@@ -196,8 +212,10 @@ impl Queue {
             return;
         };
         let n_bytes = made.n_bytes();
-        let charge = self.charge(n_bytes);
+        // What was charged of a batch stays: the next one is guessed better.
+        let charge = (self.seats.size() == 0).then(|| self.charge(n_bytes));
         let Some(slot) = self.slot_mut(nth) else { return };
+        let charge = charge.unwrap_or(slot.charge);
         let before = std::mem::replace(&mut slot.charge, charge);
         let varying = n_bytes.saturating_sub(slot.fixed_bytes).checked_div(slot.n_varying);
         let source = slot.head.draw.source;
@@ -221,8 +239,16 @@ impl Queue {
         };
         let Some(slot) = self.slots.pop_front() else { return Popped::Pending };
         self.n_admitted = self.n_admitted.saturating_sub(1);
-        self.charged_bytes -= slot.charge;
+        match self.seats.size() {
+            0 => self.charged_bytes -= slot.charge,
+            _ => self.taken_bytes += slot.charge,
+        }
         Popped::Sample(slot.head, sample)
+    }
+
+    /// What was taken has been handed over: the memory of the batch is another's.
+    pub(super) fn handed_over(&mut self) {
+        self.charged_bytes -= std::mem::take(&mut self.taken_bytes);
     }
 
     /// Samples that are ready, bytes of `ready_bytes` that are in use, and bytes that were fetched and are in memory.
@@ -235,7 +261,7 @@ impl Queue {
     pub(super) fn let_go(&mut self) {
         self.is_drawn_out = true;
         self.slots.clear();
-        (self.n_admitted, self.charged_bytes) = (0, 0);
+        (self.n_admitted, self.charged_bytes, self.taken_bytes) = (0, 0, 0);
         self.decodable.clear();
         self.alone.clear();
         self.portions = Portions::new(0);
@@ -294,18 +320,42 @@ impl Queue {
                 return;
             }
             let Some(slot) = self.slots.get(self.n_admitted) else { return };
-            let charge = if slot.sample.is_some() { 0 } else { self.charge(slot.n_bytes) };
+            let is_over = slot.sample.is_some();
+            let charge = if is_over { 0 } else { self.charge_of_next(slot.n_bytes) };
             let is_full = self.charged_bytes.saturating_add(charge) > self.plan.engine().ready_bytes;
-            if charge > 0 && self.charged_bytes > 0 && is_full {
+            if charge > 0 && is_full && !self.is_needed_now() {
                 return;
             }
             let nth = self.first() + self.n_admitted as u64;
+            let source = self.plan.source(slot.head.draw.source);
+            let seat = source.filter(|_| !is_over).and_then(|it| self.seats.deal(&it.layout));
             let Some(slot) = self.slots.get_mut(self.n_admitted) else { return };
+            if let (Some(seat), Some(assembly)) = (seat, &mut *locked(&slot.assembly)) {
+                assembly.sit(seat);
+            }
             slot.charge = charge;
             let here = slot.jobs.iter().enumerate().filter(|(_, it)| it.stage == Stage::Here);
             self.decodable.extend(here.map(|(piece, _)| JobId { nth, piece }));
             self.charged_bytes += charge;
             self.n_admitted += 1;
+        }
+    }
+
+    /// Whether somebody may wait for the sample that is admitted next, while nothing goes before it is there.
+    fn is_needed_now(&self) -> bool {
+        match self.seats.size() {
+            0 => self.charged_bytes == 0,
+            // What was taken waits for it to fill the batch.
+            _ => self.n_admitted == 0,
+        }
+    }
+
+    /// What the sample that is admitted next takes of `ready_bytes`. The first of a batch stands for all of it.
+    fn charge_of_next(&self, n_bytes: u64) -> u64 {
+        match (self.seats.size() as u64, self.seats.begins()) {
+            (0, _) => self.charge(n_bytes),
+            (size, true) => self.charge(n_bytes.saturating_add(SLOT_BYTES).saturating_mul(size)),
+            (_, false) => 0,
         }
     }
 
@@ -362,16 +412,26 @@ impl Queue {
     }
 
     fn set(&mut self, nth: u64, sample: Result<Sample>) {
+        let idx = nth.checked_sub(self.first());
+        let is_admitted = idx.is_some_and(|it| it < self.n_admitted as u64);
+        let is_of_batch = self.seats.size() > 0;
         let Some(slot) = self.slot_mut(nth) else { return };
-        if sample.is_err() {
-            // What was made of it goes.
-            slot.assembly.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let charge = std::mem::take(&mut slot.charge);
+        if sample.is_ok() {
             slot.sample = Some(sample);
-            self.charged_bytes -= charge;
-        } else {
-            slot.sample = Some(sample);
+            return;
         }
+        // What was made of it goes.
+        locked(&slot.assembly).take();
+        slot.sample = Some(sample);
+        if is_of_batch {
+            // Its charge is that of the others as well. None of them has its place now.
+            if is_admitted {
+                self.seats.left_out();
+            }
+            return;
+        }
+        let charge = std::mem::take(&mut slot.charge);
+        self.charged_bytes -= charge;
     }
 }
 
@@ -379,6 +439,10 @@ impl Queue {
 /// was found last.
 fn learned_of(before: u64, found: u64) -> u64 {
     (before / 2 + found / 2).max(found)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lost() -> Error {

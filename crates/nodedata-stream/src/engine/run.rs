@@ -70,15 +70,20 @@ pub(super) struct Filled {
 }
 
 impl Run {
-    /// Starts the threads for a pass, from the sample `n_taken` of this process on.
+    /// Starts the threads for a pass, from the sample `n_taken` of this process on; `batch` as [`Queue::new`] has it.
     ///
     /// # Errors
     /// `Io` when the system starts none.
-    pub(super) fn start(plan: &Arc<StreamPlan>, position: &Position, n_taken: u64) -> Result<Self> {
+    pub(super) fn start(
+        plan: &Arc<StreamPlan>,
+        position: &Position,
+        n_taken: u64,
+        batch: (usize, usize),
+    ) -> Result<Self> {
         let n_decoders = plan.engine().n_threads();
         let is_far = plan.sources().iter().any(|it| it.at_hand.is_none());
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue::new(Arc::clone(plan), position, n_taken)),
+            queue: Mutex::new(Queue::new(Arc::clone(plan), position, n_taken, batch)),
             can_fetch: Condvar::new(),
             can_decode: Condvar::new(),
             can_take: Condvar::new(),
@@ -117,6 +122,13 @@ impl Run {
     /// Takes what stands first, as soon as it is ready or so much time has passed.
     pub(super) fn take_within(&self, patience: Duration) -> Popped {
         self.shared.take_within(patience)
+    }
+
+    /// What was taken is another's now, and there is room for more.
+    pub(super) fn handed_over(&self) {
+        self.shared.queue().handed_over();
+        self.shared.can_decode.notify_one();
+        self.shared.can_fetch.notify_one();
     }
 
     /// How full it is.
@@ -286,14 +298,19 @@ impl Shared {
             let started = Instant::now();
             let Work { id, head, wanted, portion, assembly } = work;
             let decoded = guarded(|| {
+                let layout = &self.plan.source(head.draw.source).ok_or_else(unforeseen)?.layout;
+                let rooms = match &mut *assembly.lock().unwrap_or_else(PoisonError::into_inner) {
+                    Some(assembly) => assembly.rooms(&wanted, layout, &head.draw.located)?,
+                    // The sample is broken already.
+                    None => return Ok(()),
+                };
                 let mut rows = Vec::with_capacity(wanted.len());
-                for it in &wanted {
+                for (it, rooms) in wanted.iter().zip(&rooms) {
                     if self.is_stopped() {
                         return Err(Error::new(ErrorKind::Interrupted, "the stream was stopped"));
                     }
-                    rows.push((it.part, portion.decode(it, &self.video)?));
+                    rows.push((it.part, portion.decode(it, rooms, &self.video)?));
                 }
-                let layout = &self.plan.source(head.draw.source).ok_or_else(unforeseen)?.layout;
                 match &mut *assembly.lock().unwrap_or_else(PoisonError::into_inner) {
                     Some(assembly) => assembly.add(id.piece, rows, layout, &head.draw.located),
                     // The sample is broken already.

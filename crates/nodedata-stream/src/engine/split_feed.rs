@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Feature, Locus, Result, suggest};
-use nodedata_reader::{Data, Fetched, Field, Fields, FrameAxes, Needs, Rows, Split, StepRange, VideoCache};
+use nodedata_reader::{
+    Data, Fetched, Field, Fields, FrameAxes, Needs, Rooms, Rows, Split, StepRange, VideoCache,
+};
 use serde_json::json;
 
 use crate::{
     Extent, Pad, SourceId, Unit, Window,
     engine::{
         feed::{Feed, Portion, Wanted},
-        layout::Part,
+        layout::{Part, PlacedField},
         lines::Line,
         options::StreamOptions,
         stream_plan::Prepared,
@@ -148,13 +150,17 @@ fn parts(fields: &Fields, windows: &[(String, Window)]) -> (Vec<Part>, Vec<Field
         let (window, n_bytes) = (window_of(field), field.row_bytes());
         let place = parts.iter().position(|it| it.window.as_ref() == window).unwrap_or_else(|| {
             let window = window.cloned();
-            parts.push(Part { window, fields: Vec::new(), fixed_bytes: 0, varies: false });
+            let (fields, placed) = (Vec::new(), Vec::new());
+            parts.push(Part { window, fields, fixed_bytes: 0, varies: false, placed });
             parts.len() - 1
         });
         let Some(part) = parts.get_mut(place) else { continue };
         part.fields.push(idx);
         part.fixed_bytes = part.fixed_bytes.saturating_add(n_bytes.unwrap_or(0));
         part.varies |= n_bytes.is_none();
+        let row_bytes = n_bytes.filter(|_| field.has_room()).and_then(|it| usize::try_from(it).ok());
+        let name = &field.info.name;
+        part.placed.extend(row_bytes.map(|row_bytes| PlacedField { name: Arc::clone(name), row_bytes }));
     }
     let of_parts = parts.iter().map(|part| fields.only(|it| window_of(it) == part.window.as_ref()));
     let of_parts = of_parts.collect();
@@ -257,14 +263,15 @@ impl Portion for SplitPortion {
         self.n_bytes
     }
 
-    fn decode(&self, wanted: &Wanted, video: &VideoCache) -> Result<Rows> {
+    fn decode(&self, wanted: &Wanted, rooms: &Rooms, video: &VideoCache) -> Result<Rows> {
         let Wanted { part, episode, steps } = wanted;
         let part = self.parts.get(*part).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, "the plan has no such fields").with_hint("open the revision again")
         })?;
-        let mut rows = self.split.decode(&self.fetched, *episode, steps.clone(), &part.fields, video)?;
+        let (fetched, steps) = (&self.fetched, steps.clone());
+        let mut rows = self.split.decode_into(fetched, *episode, steps, &part.fields, video, rooms)?;
         for kept in &part.kept {
-            kept.add_to(&mut rows, &self.split, &self.fetched, wanted, video)?;
+            kept.add_to(&mut rows, &self.split, fetched, wanted, video, rooms)?;
         }
         // Here and not behind the stream: by all threads, and what is kept is the same for everybody.
         self.axes.put(&part.all, &mut rows)?;

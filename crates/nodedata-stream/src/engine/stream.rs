@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -7,8 +8,9 @@ use nodedata_core::Result;
 use nodedata_reader::Place as Address;
 
 use crate::{
-    Position, State,
+    Position, State, Tail,
     engine::{
+        batch::{Batch, PolledBatch},
         queue::{Head, Popped},
         run::Run,
         sample::{Polled, Sample},
@@ -37,6 +39,12 @@ pub struct Stream {
     position: Position,
     /// Samples that this process has had since, those included that were left out.
     n_taken: u64,
+    /// The same with those that wait for the rest of their batch.
+    n_popped: u64,
+    /// These, each with how many there were up to it.
+    hand: VecDeque<(u64, Sample)>,
+    /// Whether somebody takes batches, so that samples are decoded to their places in them.
+    is_batched: bool,
     run: Option<Run>,
     is_over: bool,
     /// What was done but for the run that is under way.
@@ -60,7 +68,9 @@ impl Stream {
     }
 
     fn at(plan: Arc<StreamPlan>, position: Position) -> Self {
-        Self { plan, position, n_taken: 0, run: None, is_over: false, stats: StreamStats::default() }
+        let (hand, stats) = (VecDeque::new(), StreamStats::default());
+        let (n_taken, n_popped) = (0, 0);
+        Self { plan, position, n_taken, n_popped, hand, is_batched: false, run: None, is_over: false, stats }
     }
 
     /// The plan.
@@ -71,13 +81,35 @@ impl Stream {
     /// The next sample, as soon as it is ready or so much time has passed.
     pub fn next_within(&mut self, patience: Duration) -> Polled {
         let started = Instant::now();
-        let polled = self.poll(started, patience);
+        let polled = match self.hand.pop_front() {
+            Some((n_taken, sample)) => {
+                self.n_taken = n_taken;
+                Polled::Ready(Ok(sample))
+            }
+            None => self.poll(started, patience),
+        };
+        if let Polled::Ready(Ok(_)) = &polled {
+            self.hand_over();
+        }
+        self.stats.waited += started.elapsed();
+        polled
+    }
+
+    /// The next batch, of as many samples as the plan's share says, as soon as it is ready or so much time has passed. Pictures and frames
+    /// are decoded straight to their places in it.
+    ///
+    /// A batch whose samples are left out in part is filled up with those that come next, so that only the last one may be short; it comes
+    /// where the share's tail is [`Tail::Pad`], and is left out where it is [`Tail::Drop`]. Where the next sample has an error that comes at
+    /// once, and those before it wait for the rest of their batch.
+    pub fn next_batch_within(&mut self, patience: Duration) -> PolledBatch {
+        let started = Instant::now();
+        let polled = self.poll_batch(started, patience);
         self.stats.waited += started.elapsed();
         polled
     }
 
     /// Where the stream stands: behind the sample that was delivered last, as if all ranks had had as many as this one. What threads
-    /// have made beyond that is not in it. A sample whose error was raised, or that was left out, counts as delivered.
+    /// have made beyond that is not in it, nor are samples that wait for the rest of their batch. A sample whose error was raised, or that was left out, counts as delivered.
     ///
     /// With workers it stands behind the last batch that each of them has had whole.
     pub fn state(&self) -> State {
@@ -99,7 +131,8 @@ impl Stream {
     pub fn next_pass(&mut self) -> Result<()> {
         let position = self.plan.order().next_pass(&self.position)?;
         self.stop();
-        (self.position, self.n_taken, self.is_over) = (position, 0, false);
+        self.hand.clear();
+        (self.position, self.n_taken, self.n_popped, self.is_over) = (position, 0, 0, false);
         Ok(())
     }
 
@@ -145,8 +178,12 @@ impl Stream {
                     return Polled::Ready(Err(err));
                 }
                 Popped::Sample(head, sample) => {
-                    self.n_taken += 1;
-                    if let Some(sample) = self.delivered(&head, sample) {
+                    self.n_popped += 1;
+                    let sample = self.delivered(&head, sample);
+                    if !matches!(sample, Some(Ok(_))) && self.hand.is_empty() {
+                        self.n_taken = self.n_popped;
+                    }
+                    if let Some(sample) = sample {
                         return Polled::Ready(sample);
                     }
                     // Many may be left out one behind the other, and whoever waits may want to do something else.
@@ -159,11 +196,50 @@ impl Stream {
         Polled::Done
     }
 
+    fn poll_batch(&mut self, started: Instant, patience: Duration) -> PolledBatch {
+        if !self.is_batched {
+            self.is_batched = true;
+            self.stop();
+        }
+        let share = self.plan.share();
+        let (size, keeps_rest) = (share.n_samples(), share.tail() == Tail::Pad);
+        while (self.hand.len() as u64) < size {
+            match self.poll(started, patience) {
+                Polled::Ready(Ok(sample)) => self.hand.push_back((self.n_popped, sample)),
+                Polled::Ready(Err(err)) => return PolledBatch::Ready(Err(err)),
+                Polled::Waiting => return PolledBatch::Waiting,
+                Polled::Done if keeps_rest && !self.hand.is_empty() => break,
+                Polled::Done => {
+                    self.hand.clear();
+                    self.hand_over();
+                    return PolledBatch::Done;
+                }
+            }
+        }
+        let samples = self.hand.drain(..).map(|it| it.1).collect();
+        self.hand_over();
+        PolledBatch::Ready(Batch::of(samples))
+    }
+
+    /// What was taken is the caller's, and makes room for more.
+    fn hand_over(&mut self) {
+        if self.hand.is_empty() {
+            self.n_taken = self.n_popped;
+        }
+        if let Some(run) = self.run.as_ref().filter(|it| self.is_batched && it.is_own()) {
+            run.handed_over();
+        }
+    }
+
     /// The run of this process.
     fn own_run(&mut self) -> Result<&Run> {
         let run = match self.run.take().filter(Run::is_own) {
             Some(run) => run,
-            None => Run::start(&self.plan, &self.position, self.n_taken)?,
+            None => {
+                let size = usize::try_from(self.plan.share().n_samples()).unwrap_or(usize::MAX);
+                let batch = if self.is_batched { (size, self.hand.len()) } else { (0, 0) };
+                Run::start(&self.plan, &self.position, self.n_popped, batch)?
+            }
         };
         Ok(self.run.insert(run))
     }

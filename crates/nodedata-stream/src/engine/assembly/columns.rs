@@ -1,7 +1,7 @@
 //! Columns that grow by rows, and rows without a value.
 
 use nodedata_core::{DType, Error, ErrorKind, Locus, Result};
-use nodedata_reader::{Column, Data, Rows, Tensor};
+use nodedata_reader::{Column, Data, Memory, Rows, Tensor};
 
 use crate::Slot;
 
@@ -39,7 +39,7 @@ pub(super) fn reserve(column: &mut Column, n_rows: usize) -> Result<()> {
     match &mut column.data {
         Data::Tensor(tensor) => {
             let n_bytes = tensor.row_bytes().and_then(|it| it.checked_mul(n_rows));
-            let is_there = n_bytes.is_some_and(|it| tensor.bytes.try_reserve_exact(it).is_ok());
+            let is_there = n_bytes.is_some_and(|it| tensor.bytes.reserve(it));
             if !is_there {
                 return Err(no_memory(&column.name));
             }
@@ -49,6 +49,44 @@ pub(super) fn reserve(column: &mut Column, n_rows: usize) -> Result<()> {
         Data::Bytes(bytes) => bytes.reserve(n_rows),
     }
     Ok(())
+}
+
+/// The column of these rows of it: pads, its own rows as they lie there, and pads. Only pads are copied, to memory before and behind it.
+///
+/// # Errors
+/// As [`Column::take`].
+pub(super) fn padded(
+    mut column: Column,
+    n_rows: usize,
+    rows: &[usize],
+    (mut before, mut behind): (Memory, Memory),
+) -> Result<Column> {
+    let row_bytes = match &column.data {
+        Data::Tensor(tensor) => tensor.row_bytes().unwrap_or(0),
+        Data::Ragged(_) | Data::Text(_) | Data::Bytes(_) => 0,
+    };
+    let n_before = before.len().checked_div(row_bytes).unwrap_or(0);
+    let n_behind = behind.len().checked_div(row_bytes).unwrap_or(0);
+    let Data::Tensor(tensor) = &mut column.data else { return column.take(rows) };
+    // They may be of another size than was told, and have no place there then.
+    let fits = n_before + n_rows + n_behind == rows.len() && tensor.bytes.len() == n_rows * row_bytes;
+    if row_bytes == 0 || !fits {
+        return column.take(rows);
+    }
+    let own = tensor.bytes.chunks_exact(row_bytes);
+    let of_row = |row: &usize| own.clone().nth(*row);
+    let (first, last) = rows.split_at(n_before + n_rows);
+    for (pads, rows) in [(&mut before, first), (&mut behind, last)] {
+        for (pad, row) in pads.chunks_exact_mut(row_bytes).zip(rows) {
+            pad.copy_from_slice(of_row(row).ok_or_else(changed)?);
+        }
+    }
+    let whole = Memory::joined(vec![before, std::mem::take(&mut tensor.bytes), behind]);
+    tensor.bytes = whole.ok_or_else(|| no_memory(&column.name))?;
+    if let Some(valid) = &mut column.valid {
+        *valid = rows.iter().map(|row| valid.get(*row).copied().unwrap_or(true)).collect();
+    }
+    Ok(column)
 }
 
 /// Takes the values out of the rows whose slots have none.
@@ -129,9 +167,9 @@ fn fill_with_nan(row: &mut [u8], dtype: DType) -> Result<()> {
 
 fn data(data: &mut Data, more: Data) -> Result<()> {
     match (data, more) {
-        (Data::Tensor(tensor), Data::Tensor(more)) => tensors(tensor, &more),
+        (Data::Tensor(tensor), Data::Tensor(more)) => tensors(tensor, more),
         (Data::Ragged(ragged), Data::Ragged(more)) => {
-            tensors(&mut ragged.values, &more.values)?;
+            tensors(&mut ragged.values, more.values)?;
             let n_items = ragged.offsets.last().copied().unwrap_or(0);
             if ragged.offsets.is_empty() {
                 ragged.offsets.push(n_items);
@@ -151,16 +189,12 @@ fn data(data: &mut Data, more: Data) -> Result<()> {
     }
 }
 
-fn tensors(tensor: &mut Tensor, more: &Tensor) -> Result<()> {
+fn tensors(tensor: &mut Tensor, more: Tensor) -> Result<()> {
     if tensor.dtype != more.dtype || tensor.shape != more.shape {
         return Err(changed());
     }
     // What was reserved is there; of ragged values nobody knew how many come.
-    if tensor.bytes.try_reserve(more.bytes.len()).is_err() {
-        return Err(no_memory("the sample"));
-    }
-    tensor.bytes.extend_from_slice(&more.bytes);
-    Ok(())
+    if tensor.bytes.append(more.bytes) { Ok(()) } else { Err(no_memory("the sample")) }
 }
 
 fn changed() -> Error {

@@ -5,12 +5,15 @@ use nodedata_core::DType;
 use nodedata_reader::{Data, Ragged, Tensor};
 
 use super::*;
-use crate::{Pad, Window};
+use crate::{
+    Pad, Window,
+    engine::{batch_memory::BatchMemory, layout::PlacedField},
+};
 
 /// Rows whose values are their steps: a tensor of two, a ragged column of as many as the step says, text.
 fn rows(steps: Range<u64>) -> Rows {
     let two = |step: u64| [step as f32, step as f32 + 0.5];
-    let bytes = steps.clone().flat_map(two).flat_map(f32::to_le_bytes).collect();
+    let bytes = steps.clone().flat_map(two).flat_map(f32::to_le_bytes).collect::<Vec<u8>>().into();
     let tensor = Tensor { dtype: DType::Float32, shape: vec![2], bytes };
     let mut offsets = vec![0];
     let mut items = Vec::new();
@@ -18,7 +21,7 @@ fn rows(steps: Range<u64>) -> Rows {
         items.extend((0..step).flat_map(|_| (step as u16).to_le_bytes()));
         offsets.push(items.len() as u64 / 2);
     }
-    let values = Tensor { dtype: DType::UInt16, shape: vec![], bytes: items };
+    let values = Tensor { dtype: DType::UInt16, shape: vec![], bytes: items.into() };
     let texts = steps.clone().map(|it| it.to_string()).collect();
     let raw = steps.clone().map(|it| Bytes::from(it.to_le_bytes().to_vec())).collect();
     let column = |name: &str, data, valid| Column { name: name.into(), data, valid };
@@ -36,7 +39,8 @@ fn rows(steps: Range<u64>) -> Rows {
 fn layout(window: Option<&[i64]>, pad: Pad) -> Layout {
     let window = window.map(|it| Window::of_steps(it.iter().copied()).unwrap());
     let unit = if window.is_some() { Unit::Step } else { Unit::Episode };
-    let part = Part { window, fields: vec![2, 0, 1, 3], fixed_bytes: 8, varies: true };
+    let (fields, placed) = (vec![2, 0, 1, 3], vec![PlacedField { name: "state".into(), row_bytes: 8 }]);
+    let part = Part { window, fields, fixed_bytes: 8, varies: true, placed };
     Layout { lengths: Arc::new([10]), unit, parts: vec![part], pad, coded_bytes: 1 }
 }
 
@@ -82,6 +86,51 @@ fn windows_take_rows_in_their_order() {
     assert_eq!(fields[1].column.data, Data::Text(["6", "4", "4", "3"].map(str::to_owned).to_vec()));
 }
 
+/// As two of a batch: what is put to its place there is neither another one's, nor copied.
+#[test]
+fn rows_lie_where_the_batch_wants_them() {
+    for pad in [Pad::Edge, Pad::Zero, Pad::Nan] {
+        let layout = layout(Some(&[-2, -1, 0, 1]), pad);
+        let memory = Arc::new(BatchMemory::new(layout.placed(), 2));
+        let made = |at: usize, step: u64, steps: Range<u64>| {
+            let located = Located { episode: 0, steps: step..step + 1 };
+            let mut assembly = Assembly::new(&layout, 10_000);
+            assembly.sit(Seat::new(&memory, at));
+            let wanted = Wanted { part: 0, episode: 0, steps: steps.clone() };
+            let rooms = assembly.rooms(&[wanted], &layout, &located).unwrap();
+            let mut rows = rows(steps);
+            let Data::Tensor(tensor) = &mut rows.columns[0].data else { panic!("{rows:?}") };
+            let mut room = rooms[0].take("state", tensor.bytes.len()).unwrap();
+            room.copy_from_slice(&tensor.bytes);
+            tensor.bytes = room;
+            assembly.add(0, vec![(0, rows)], &layout, &located).unwrap();
+            assembly.finish(&layout, &located).unwrap()
+        };
+        // At the beginning of the episode of ten steps, and at its end.
+        let (mut first, mut last) = (made(0, 1, 0..3), made(1, 9, 7..10));
+        for (fields, step, steps) in [(&first, 1, 0..3), (&last, 9, 7..10)] {
+            let expected = sample(&layout, step..step + 1, &[(0, steps)]).unwrap();
+            assert_eq!(bare(fields), bare(&expected));
+        }
+        let [first, last] = [&mut first, &mut last].map(|fields| {
+            let Data::Tensor(tensor) = &mut fields[2].column.data else { panic!("{fields:?}") };
+            std::mem::take(&mut tensor.bytes)
+        });
+        let address = first.as_ptr();
+        let whole = Memory::joined(vec![first, last]).unwrap();
+        assert_eq!((whole.len(), whole.as_ptr()), (2 * 4 * 8, address));
+    }
+}
+
+/// What fields hold, as text: NaN is like no other.
+fn bare(fields: &[SampleField]) -> Vec<String> {
+    let values = |it: &SampleField| match &it.column.data {
+        Data::Tensor(tensor) => format!("{:?}", &tensor.bytes[..]),
+        other => format!("{other:?}"),
+    };
+    fields.iter().map(|it| format!("{} {:?} {:?}", values(it), it.column.valid, it.pad)).collect()
+}
+
 #[test]
 fn edges_are_told() {
     let layout = layout(Some(&[-2, -1, 0, 1]), Pad::Edge);
@@ -113,7 +162,7 @@ fn nan_is_of_floats_alone() {
     assert!(!floats(&fields[2])[0].is_nan());
     for (dtype, is_nan) in [(DType::Float16, true), (DType::Float64, true), (DType::Int32, false)] {
         let size = dtype.byte_width().unwrap();
-        let data = Data::Tensor(Tensor { dtype, shape: vec![], bytes: vec![0; size] });
+        let data = Data::Tensor(Tensor { dtype, shape: vec![], bytes: vec![0; size].into() });
         let mut column = Column { name: "x".into(), data, valid: None };
         assert_eq!(columns::blank(&mut column, &[Slot::Nan]).is_ok(), is_nan, "{dtype:?}");
     }

@@ -4,7 +4,8 @@ use std::{ops::Range, sync::Arc};
 
 use nodedata_core::{DType, Error, ErrorKind, Result};
 use nodedata_reader::{
-    CacheOptions, Column, Data, Fetched, Field, Fields, Rows, Split, StepRange, Tensor, VideoCache,
+    CacheOptions, Column, Data, Fetched, Field, Fields, Memory, Rooms, Rows, Split, StepRange, Tensor,
+    VideoCache,
 };
 use serde_json::json;
 
@@ -150,12 +151,13 @@ impl KeptField {
         fetched: &Fetched,
         wanted: &Wanted,
         video: &VideoCache,
+        rooms: &Rooms,
     ) -> Result<()> {
         let n_rows = usize::try_from(wanted.steps.end - wanted.steps.start).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
-        let n_bytes = self.row_bytes.checked_mul(n_rows);
-        let n_bytes = n_bytes.filter(|it| bytes.try_reserve_exact(*it).is_ok()).ok_or_else(no_memory)?;
-        bytes.resize(n_bytes, 0);
+        let name = self.fields.iter().next().map(|it| Arc::clone(&it.info.name)).ok_or_else(changed)?;
+        let n_bytes = self.row_bytes.checked_mul(n_rows).ok_or_else(no_memory)?;
+        let bytes = rooms.take(&name, n_bytes).or_else(|| Memory::zeros(n_bytes));
+        let mut bytes = bytes.ok_or_else(no_memory)?;
         let (mut valid, mut missing) = (vec![true; n_rows], Vec::<Range<u64>>::new());
         let places = bytes.chunks_exact_mut(self.row_bytes).zip(&mut valid);
         for (step, (place, is_valid)) in wanted.steps.clone().zip(places) {
@@ -166,14 +168,23 @@ impl KeptField {
                 (None, _) => missing.push(step..step + 1),
             }
         }
+        let decoded = |run: &Range<u64>, rooms: &Rooms| {
+            let fields = &self.fields;
+            let rows = split.decode_into(fetched, wanted.episode, run.clone(), fields, video, rooms)?;
+            let column = rows.columns.into_iter().next().ok_or_else(changed)?;
+            self.store_all(&column, wanted.episode, run);
+            Ok::<_, Error>(column)
+        };
+        if missing.first() == Some(&wanted.steps) {
+            // All of them come anew; what stands there may be the beginning of a row that is damaged.
+            bytes.fill(0);
+            rooms.put(&name, bytes);
+            let column = decoded(&wanted.steps, rooms)?;
+            rows.columns.insert(self.place.min(rows.columns.len()), column);
+            return Ok(());
+        }
         for run in missing {
-            let decoded = split.decode(fetched, wanted.episode, run.clone(), &self.fields, video)?;
-            let column = decoded.columns.into_iter().next().ok_or_else(changed)?;
-            self.store_all(&column, wanted.episode, &run);
-            if run == wanted.steps {
-                rows.columns.insert(self.place.min(rows.columns.len()), column);
-                return Ok(());
-            }
+            let column = decoded(&run, &Rooms::default())?;
             let start = usize::try_from(run.start - wanted.steps.start).map_err(|_| no_memory())?;
             let tensor = self.tensor(&column).ok_or_else(changed)?;
             let place = start * self.row_bytes..start * self.row_bytes + tensor.bytes.len();
@@ -184,7 +195,6 @@ impl KeptField {
                 }
             }
         }
-        let name = self.fields.iter().next().map(|it| Arc::clone(&it.info.name)).ok_or_else(changed)?;
         let tensor = Tensor { dtype: self.dtype, shape: self.shape.clone(), bytes };
         let valid = if valid.iter().all(|it| *it) { None } else { Some(valid) };
         let column = Column { name, data: Data::Tensor(tensor), valid };

@@ -10,6 +10,7 @@ use crate::{
     Draws, EngineOptions, Lanes, MixOptions, OnError, Selection, Share, Shuffle, Stop, Tail, Unit, Window,
 };
 
+mod batches;
 mod bounds;
 mod ends;
 mod faults;

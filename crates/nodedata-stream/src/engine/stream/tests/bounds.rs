@@ -10,7 +10,7 @@ use super::{memory::CODED, *};
 use crate::engine::feed::Wanted;
 
 /// Waits until something holds, which is a matter of moments.
-fn wait_until(holds: impl Fn() -> bool) {
+pub(super) fn wait_until(holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < Duration::from_secs(60), "it never comes to hold");

@@ -79,7 +79,7 @@ fn what_is_left_behind_keeps_nothing() {
     let memory = Memory::new(&[100]);
     let watch = Arc::clone(&memory.watch);
     let plan = plan(memory, all_places(), engine());
-    let mut queue = Queue::new(Arc::clone(&plan), &plan.order().start(), 0);
+    let mut queue = Queue::new(Arc::clone(&plan), &plan.order().start(), 0, (0, 0));
     let now = Instant::now();
     let (lines, held) = (Lines::default(), Held::default());
     let fetch = |it: &Errand| plan.sources()[0].feed.fetch(&it.wanted, lines.of(&held));
