@@ -44,6 +44,7 @@ mod logins;
 mod manual;
 mod media_lists;
 mod mistakes;
+mod nodes;
 mod nulls;
 mod older;
 mod operators;

@@ -196,6 +196,21 @@ impl App {
         if kept.as_ref() == Some(&head) {
             return Ok(());
         }
+        if self.database.is_shared()
+            && let Some(before) = kept.as_ref()
+        {
+            // Where Postgres was put back, or another machine of it took over, under a node that runs.
+            let is_cut = !self.database.goes_through(before)?;
+            self.note_cut(is_cut);
+            if is_cut {
+                let message = format!(
+                    "the audit log was cut or replaced while the server ran: it had {} lines, and has {}",
+                    before.next_seq, head.next_seq
+                );
+                let hint = "stop all nodes, and mark the database with `node-data serve restore --database`";
+                return Err(Error::new(ErrorKind::Conflict, message).with_hint(hint));
+            }
+        }
         let signed =
             SignedAuditHead::sign(&apart.server, self.options.clock.stamp(), head.clone(), &apart.key)?;
         self.store.put(&layout::audit_head(&apart.server), Bytes::from(signed.to_bytes()?))?;

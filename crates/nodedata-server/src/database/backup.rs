@@ -126,7 +126,7 @@ fn chain(mut page: impl FnMut(u64) -> Result<Vec<String>>) -> Result<AuditHead> 
     let mut head = AuditHead::default();
     loop {
         let lines = page(head.next_seq)?;
-        lines.iter().try_for_each(|it| head.check(it))?;
+        lines.iter().try_for_each(|it| head.check(it).map(drop))?;
         if (lines.len() as i64) < PAGE_LINES {
             return Ok(head);
         }

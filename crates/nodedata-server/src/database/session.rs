@@ -195,9 +195,9 @@ fn typed<'v>(params: &'v [Value<'_>]) -> Result<Vec<Typed<'v>>> {
 impl rusqlite::ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
-            Self::Int(it) => it.to_sql(),
-            Self::Text(it) => it.to_sql(),
-            Self::Bytes(it) => it.to_sql(),
+            Self::Int(it) => rusqlite::ToSql::to_sql(it),
+            Self::Text(it) => rusqlite::ToSql::to_sql(it),
+            Self::Bytes(it) => rusqlite::ToSql::to_sql(it),
         }
     }
 }

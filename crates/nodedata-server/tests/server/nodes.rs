@@ -8,7 +8,9 @@ use nodedata_registry::{
     Visibility,
     gate::{AuditLine, Outcome, Purpose, Subject, verify_audit},
     http::{AttestBody, Token},
+    layout,
     record::CommitRecord,
+    trust::SignedAuditHead,
 };
 use nodedata_server::{Database, DatabaseAddress, ServerOptions, start};
 use nodedata_testkit::postgres::Postgres;
@@ -284,6 +286,42 @@ fn a_database_that_is_away_turns_nodes_red_and_loses_nothing() {
     for line in a.log.lock().unwrap().iter().chain(b.log.lock().unwrap().iter()) {
         assert!(!line.contains("nodedata:") && !line.contains("user="), "{line}");
     }
+}
+
+#[test]
+fn a_node_goes_by_no_database_that_lacks_what_was_there() {
+    let Some(shared) = Shared::new() else { return };
+    let often = |it: &mut ServerOptions| it.tend_every = Duration::from_millis(20);
+    let node = shared.node(0, often);
+    let token = node.token("kit", &["read"]);
+    let server = shared.postgres.sql("SELECT value FROM facts WHERE name = 'server'");
+    let mut is_kept = || {
+        let kept = shared.store.get(&layout::audit_head(&server)).unwrap().unwrap();
+        SignedAuditHead::parse(&kept).unwrap().verify(None).unwrap().head.next_seq > 0
+    };
+    wait_until(&mut is_kept);
+    assert_eq!((status(&node, &token), node.get("healthz", None).status), (200, 200));
+    // As a machine that followed, and had not got everything, takes over.
+    shared.postgres.sql("DELETE FROM audit");
+    wait_until(&mut || node.get("healthz", None).status == 503);
+    assert_eq!(status(&node, &token), 503);
+    wait_until(&mut || node.log.lock().unwrap().iter().any(|it| it.contains("cut or replaced")));
+    node.running.stop();
+    assert!(is_kept(), "what was kept apart is not replaced");
+    let (kind, told) = shared.refused(shared.options(Some(shared.folders[0].path())));
+    assert!(kind == ErrorKind::Conflict && told.contains("cut or replaced"), "{told}");
+}
+
+/// Waits for what the server does by itself.
+#[track_caller]
+fn wait_until(is_so: &mut dyn FnMut() -> bool) {
+    for _ in 0..600 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it never was");
 }
 
 #[test]
