@@ -94,7 +94,7 @@ impl Postgres {
         let it = Self { folder, programs, user, port: 5432, more: Vec::new(), process: None };
         it.give(it.folder.path());
         let mut initdb = it.command("initdb");
-        initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--username", ROLE]);
+        initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--username", ROLE]);
         let made = initdb.args(flags).arg("--pgdata").arg(it.data()).output().expect("initdb starts");
         assert!(made.status.success(), "initdb: {}", told(&made));
         Some(it)

@@ -55,7 +55,8 @@ impl Database {
     /// A letter that was made then or before, and goes to none of these hooks.
     pub(crate) fn letter_to_nobody(&self, urls: &[&str], made: i64) -> Result<Option<Letter>> {
         let session = self.session()?;
-        let found = session.rows("SELECT DISTINCT url FROM outbox", &[], |row| row.get::<String>(0))?;
+        let found =
+            session.rows("SELECT DISTINCT url FROM outbox ORDER BY url", &[], |row| row.get::<String>(0))?;
         for url in found.iter().filter(|it| !urls.contains(&it.as_str())) {
             let old = session.row(
                 "SELECT id, event_id, kind, body, made, tries FROM outbox

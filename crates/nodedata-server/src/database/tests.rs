@@ -253,8 +253,9 @@ fn what_fails_is_undone_and_the_next_is_done(kept: &Kept) {
     assert!(panicked.is_err());
     database.at_once(|it| write(it, 8)).unwrap();
     let database = kept.open();
-    let seqs = database.session().unwrap().rows("SELECT seq FROM audit WHERE seq > 0", &[], |it| it.get(0));
-    assert_eq!(seqs.unwrap(), [8_i64]);
+    let seqs =
+        database.session().unwrap().rows("SELECT seq FROM audit WHERE seq > 0", &[], |it| it.get::<i64>(0));
+    assert_eq!(seqs.unwrap(), [8]);
 }
 
 fn letters_go_out_in_order_and_those_that_are_given_up_have_a_line(kept: &Kept) {
