@@ -58,7 +58,7 @@ enum Engine {
     /// The file of one server.
     Sqlite(Mutex<Connection>),
     /// What several nodes share.
-    Postgres(Pool),
+    Postgres(Box<Pool>),
 }
 
 impl Database {
@@ -83,7 +83,7 @@ impl Database {
     /// `Io` when it does not answer or lets nobody in; `Config` when it keeps no Unicode; `Unsupported` when a newer version
     /// made the tables.
     pub fn connect(address: &DatabaseAddress) -> Result<Self> {
-        let database = Self::over(Engine::Postgres(Pool::new(address.clone())));
+        let database = Self::over(Engine::Postgres(Box::new(Pool::new(address.clone()))));
         postgres_tables::bring_up_to_date(&database.session()?)?;
         Ok(database)
     }

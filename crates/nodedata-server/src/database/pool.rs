@@ -6,7 +6,10 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Result};
-use postgres::Client;
+use postgres::{
+    Client,
+    error::{DbError, Severity},
+};
 
 use crate::database::address::DatabaseAddress;
 
@@ -47,18 +50,20 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct State {
     /// Each with when it was used last; the one that was used last is at the end.
-    idle: Vec<(Client, Instant)>,
+    idle: Vec<(Box<Client>, Instant)>,
     n_leased: usize,
 }
 
 /// A connection that nobody else uses meanwhile.
 pub(super) struct Leased<'a> {
     pool: &'a Pool,
-    client: Option<Client>,
+    client: Option<Box<Client>>,
     /// Whether something was begun and is neither committed nor undone.
     is_open: bool,
     /// Whether a statement failed since: then Postgres commits nothing, and says so to nobody.
     has_failed: bool,
+    /// Whether it is of no use any more.
+    is_gone: bool,
 }
 
 impl Pool {
@@ -80,15 +85,16 @@ impl Pool {
         state.n_leased += 1;
         drop(state);
         // Counted from here on, whatever becomes of it.
-        let mut leased = Leased { pool: self, client: None, is_open: false, has_failed: false };
+        let mut leased =
+            Leased { pool: self, client: None, is_open: false, has_failed: false, is_gone: false };
         leased.client = Some(self.client()?);
         Ok(leased)
     }
 
-    fn client(&self) -> Result<Client> {
+    fn client(&self) -> Result<Box<Client>> {
         loop {
             let kept = self.lock().idle.pop();
-            let Some((mut client, used)) = kept else { return self.connect() };
+            let Some((mut client, used)) = kept else { return self.connect().map(Box::new) };
             if client.is_closed() {
                 continue;
             }
@@ -115,7 +121,7 @@ impl Pool {
         done
     }
 
-    fn give_back(&self, client: Option<Client>) {
+    fn give_back(&self, client: Option<Box<Client>>) {
         let mut state = self.lock();
         state.n_leased -= 1;
         state.idle.extend(client.map(|it| (it, Instant::now())));
@@ -160,7 +166,11 @@ impl Leased<'_> {
         let Some(client) = &mut self.client else { return Err(self.pool.address.failed("is not connected")) };
         act(client).map_err(|err| {
             self.has_failed = true;
-            if client.is_closed() {
+            // What is no answer of Postgres, or its last one.
+            let is_last =
+                |it: &DbError| matches!(it.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+            if client.is_closed() || err.as_db_error().is_none_or(is_last) {
+                self.is_gone = true;
                 // What ended this one has most likely ended the others.
                 self.pool.forget_idle();
             }
@@ -192,7 +202,7 @@ impl Leased<'_> {
 
 impl Drop for Leased<'_> {
     fn drop(&mut self) {
-        let client = self.client.take().filter(|it| !self.is_open && !it.is_closed());
+        let client = self.client.take().filter(|it| !self.is_open && !self.is_gone && !it.is_closed());
         self.pool.give_back(client);
     }
 }
