@@ -105,6 +105,17 @@ impl Database {
             if !take(it, intent.id)? {
                 return Ok(());
             }
+            if settled == Settled::Done {
+                // Sent once more while it was written, to this node or another: it is one record.
+                it.execute(
+                    "DELETE FROM intents WHERE dataset = ?1 AND seq = ?2 AND digest = ?3",
+                    &[
+                        (&intent.dataset.to_string()).into(),
+                        intent.seq.cast_signed().into(),
+                        (&intent.digest.0).into(),
+                    ],
+                )?;
+            }
             let mut event = intent.event.clone();
             if let Settled::NotDone(why) = settled {
                 (event.outcome, event.reason) = (Outcome::NotDone, Some(why.to_owned()));

@@ -161,14 +161,15 @@ fn an_intent_ends_in_one_line_whoever_settles_it(kept: &Kept) {
     let dataset: nodedata_registry::DatasetName = "acme/x".parse().unwrap();
     let event = AuditEvent { who: "acme".to_owned(), action: "tag".to_owned(), ..AuditEvent::default() };
     let begin = |seq| database.begin(now(), (&dataset, seq, B3::of(b"r")), event.clone(), None).unwrap();
-    let (done, not) = (begin(3), begin(4));
-    assert_eq!(database.intents().unwrap().iter().map(|it| it.seq).collect::<Vec<_>>(), [3, 4]);
+    let (done, not, again) = (begin(3), begin(4), begin(3));
+    assert_eq!(database.intents().unwrap().iter().map(|it| it.seq).collect::<Vec<_>>(), [3, 4, 3]);
     database.still_under_way(&[not.id], now() + Duration::seconds(200)).unwrap();
     database.still_under_way(&[not.id, 77], now()).unwrap();
     let begun = database.intents().unwrap().iter().map(|it| it.begun - now().timestamp()).collect::<Vec<_>>();
-    assert_eq!(begun, [0, 200], "of the one that is still written, and never earlier");
+    assert_eq!(begun, [0, 200, 0], "of the one that is still written, and never earlier");
     for _ in 0..2 {
         database.settle(&done, now(), Settled::Done, &[]).unwrap();
+        database.settle(&again, now(), Settled::Done, &[]).unwrap();
         database.settle(&not, now(), Settled::NotDone("why"), &[]).unwrap();
     }
     assert!(database.intents().unwrap().is_empty());
