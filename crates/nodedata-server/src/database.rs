@@ -43,6 +43,8 @@ pub(crate) use tokens::{Rotation, TokenAsked, VALID_DAYS_MAX as TOKEN_DAYS_MAX};
 
 /// The file of the database in its folder.
 const FILE: &str = "server.sqlite";
+/// As many statements as there are.
+const STATEMENTS_KEPT: usize = 128;
 
 /// Accounts' tokens, grants, and the audit log. Nothing in it says anything about data but who may have it.
 ///
@@ -112,6 +114,7 @@ impl Database {
 
     fn prepared(mut connection: Connection) -> Result<Self> {
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // A grant that was taken back must not come back after a power cut.
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
