@@ -45,6 +45,7 @@ mod logins;
 mod manual;
 mod media_lists;
 mod mistakes;
+mod nodes;
 mod nulls;
 mod older;
 mod operators;

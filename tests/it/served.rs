@@ -20,9 +20,14 @@ impl Served {
 
     /// The same with more flags.
     pub(crate) fn with(work: &Work, flags: &[&str]) -> Self {
+        Self::over(work, "server", flags)
+    }
+
+    /// The same over another folder of data.
+    pub(crate) fn over(work: &Work, data: &str, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_node-data"))
             .args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--data"])
-            .arg(work.path("server"))
+            .arg(work.path(data))
             .arg("--store")
             .arg(work.path("store"))
             .args(flags)

@@ -33,6 +33,8 @@ pub(crate) mod schema;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 pub(crate) mod serve_args;
+#[cfg(feature = "server")]
+mod serve_database;
 pub(crate) mod serve_limits;
 pub(crate) mod serve_oidc;
 pub(crate) mod shell;

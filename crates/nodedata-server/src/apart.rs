@@ -36,12 +36,14 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// With the key of the folder, which is made when there is none; its public half lies beside it.
+    /// With the key of the folder, which is made when there is none; its public half lies beside it. Nodes over one database
+    /// sign with one key.
     pub(crate) fn new(folder: &Path, database: &Database) -> Result<Self> {
         let path = folder.join(KEY_FILE);
         let key = match std::fs::read_to_string(&path) {
             Ok(text) => SecretKey::from_pem(&text).map_err(|err| err.at(Locus::path(&path)))?,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+                expect_key(database, None, &path)?;
                 let key = SecretKey::generate()?;
                 write_file(&path, key.to_pem()?.as_bytes(), Writing::NewSecret)?;
                 key
@@ -53,7 +55,27 @@ impl Apart {
         if std::fs::read_to_string(&public).ok().as_ref() != Some(&pem) {
             write_file(&public, pem.as_bytes(), Writing::Replace)?;
         }
+        expect_key(database, Some(&pem), &path)?;
         Ok(Self { server: database.server()?, key, kept: Mutex::default() })
+    }
+}
+
+/// Refuses another key than that of the other nodes, or that there is none. The first one is theirs from then on, as is that of
+/// the first node over a backup.
+fn expect_key(database: &Database, own: Option<&str>, path: &Path) -> Result<()> {
+    if !database.is_shared() {
+        return Ok(());
+    }
+    match (database.audit_key()?, own) {
+        (Some(known), Some(own)) if known == own => Ok(()),
+        (Some(_), _) if !database.is_restored()? => {
+            let message = "the other nodes over this database sign the audit log with another key";
+            Err(Error::new(ErrorKind::Conflict, message)
+                .at(Locus::path(path))
+                .with_hint("copy `audit.key` from the folder of data of one of them"))
+        }
+        (_, Some(own)) => database.note_audit_key(own),
+        (_, None) => Ok(()),
     }
 }
 
@@ -173,6 +195,21 @@ impl App {
         let mut kept = apart.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.as_ref() == Some(&head) {
             return Ok(());
+        }
+        if self.database.is_shared()
+            && let Some(before) = kept.as_ref()
+        {
+            // Where Postgres was put back, or another machine of it took over, under a node that runs.
+            let is_cut = !self.database.goes_through(before)?;
+            self.note_cut(is_cut);
+            if is_cut {
+                let message = format!(
+                    "the audit log was cut or replaced while the server ran: it had {} lines, and has {}",
+                    before.next_seq, head.next_seq
+                );
+                let hint = "stop all nodes, and mark the database with `node-data serve restore --database`";
+                return Err(Error::new(ErrorKind::Conflict, message).with_hint(hint));
+            }
         }
         let signed =
             SignedAuditHead::sign(&apart.server, self.options.clock.stamp(), head.clone(), &apart.key)?;

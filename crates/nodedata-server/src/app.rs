@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
     Direct, Remote, Store,
     gate::{AuditEvent, Outcome},
@@ -46,6 +46,8 @@ pub(crate) struct App {
     pub(crate) denials: Denials,
     /// Whether the database refused what was to be noted last.
     is_failing: AtomicBool,
+    /// Whether the database is no longer what became of the one that was there: then it says who may do what no more.
+    is_cut: AtomicBool,
     pub(crate) connections: Arc<Connections>,
     /// Memory for bodies of requests.
     pub(crate) bodies: Arc<Shares>,
@@ -80,6 +82,7 @@ impl App {
             metrics: Metrics::default(),
             denials: Denials::default(),
             is_failing: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
             connections: Connections::new(limits.clone()),
             bodies: shares(limits.bodies_bytes, limits.bodies_bytes_per_account, limits.bodies_per_account),
             answers: shares(limits.answers_bytes, limits.answers_bytes_per_account, usize::MAX),
@@ -116,11 +119,28 @@ impl App {
         self.denials.settle(|event| self.note(event))
     }
 
+    /// Remembers whether the database lacks lines of the audit log that it had.
+    pub(crate) fn note_cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::Release);
+    }
+
+    /// Refuses to go by a database that lacks what was there.
+    ///
+    /// # Errors
+    /// `Io`, until it has it again or the server was started anew.
+    pub(crate) fn expect_whole(&self) -> Result<()> {
+        match self.is_cut.load(Ordering::Acquire) {
+            true => Err(Error::new(ErrorKind::Io, "the audit log was cut or replaced while the server ran")),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses to begin what could not be noted.
     ///
     /// # Errors
     /// `Io` while the database takes nothing.
     pub(crate) fn expect_notes(&self) -> Result<()> {
+        self.expect_whole()?;
         match self.is_failing.load(Ordering::Acquire) {
             true => self.try_database(),
             false => Ok(()),
@@ -132,6 +152,7 @@ impl App {
     /// # Errors
     /// `Io` when it does not.
     pub(crate) fn try_database(&self) -> Result<()> {
+        self.expect_whole()?;
         self.noted(self.database.try_write())
     }
 

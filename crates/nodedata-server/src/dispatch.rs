@@ -183,6 +183,7 @@ async fn identify(
             Ok((Principal::anonymous(), address))
         };
     };
+    app.expect_whole()?;
     let asked = Arc::clone(app);
     let found =
         tokio::task::spawn_blocking(move || asked.database.principal_of(&token, asked.options.clock.now()));

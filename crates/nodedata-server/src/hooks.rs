@@ -221,15 +221,15 @@ impl App {
 
     /// Takes a letter out of the outbox that never came, with a line that says so.
     fn give_up(&self, letter: &Letter, why: String) -> Result<()> {
-        self.note(AuditEvent {
+        let event = AuditEvent {
             who: SERVER.to_owned(),
             action: "notify".to_owned(),
             outcome: Outcome::NotDone,
             subject: Some(letter.event_id.clone()),
             reason: Some(why),
             ..AuditEvent::default()
-        })?;
-        self.database.drop_letter(letter.id)
+        };
+        self.noted(self.database.give_up_letter(letter.id, self.options.clock.now(), event))
     }
 }
 

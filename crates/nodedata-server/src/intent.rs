@@ -80,11 +80,21 @@ impl App {
     /// `Io`, `Denied`: then the server must not begin.
     pub(crate) fn settle_all(&self) -> Result<()> {
         for intent in self.database.intents()? {
-            // What that process was writing to a folder ended with it.
-            let is_over = self.store.folder().is_some();
+            // What that process was writing to a folder ended with it; what another node writes goes on.
+            let is_over = self.store.folder().is_some() && !self.database.is_shared();
             self.look(&intent, is_over)?;
         }
         Ok(())
+    }
+
+    /// Tells other nodes what is under way here, so that they wait for it as long as this one lives.
+    pub(crate) fn renew_intents(&self) {
+        if !self.database.is_shared() {
+            return;
+        }
+        let ids: Vec<i64> = self.under_way().iter().copied().collect();
+        // What fails is done again, long before they would stop waiting.
+        drop(self.database.still_under_way(&ids, self.options.clock.now()));
     }
 
     /// Settles what requests that failed have left, where that can be known. What cannot is tried again later.

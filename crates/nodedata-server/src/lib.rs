@@ -44,7 +44,7 @@ mod tls;
 mod views;
 
 pub use clock::Clock;
-pub use database::{Backup, Database, NewToken};
+pub use database::{Backup, Database, DatabaseAddress, NewToken};
 pub use hooks::{EVENT, EVENT_ID, Hook, SIGNATURE};
 pub use limits::Limits;
 pub use log::LogSink;

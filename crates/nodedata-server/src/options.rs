@@ -2,6 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     clock::Clock,
+    database::DatabaseAddress,
     hooks::Hook,
     limits::Limits,
     log::LogSink,
@@ -23,6 +24,9 @@ pub struct ServerOptions {
     pub public_url: Option<String>,
     /// Folder of the database; in memory when absent, so that tokens and grants end with the process.
     pub data: Option<PathBuf>,
+    /// The database that several nodes share; then the folder, which each node needs, holds its key and its catalog. That of the
+    /// folder when absent.
+    pub database: Option<DatabaseAddress>,
     /// What it gives to one connection, address and account.
     pub limits: Limits,
     /// How much owners and datasets may hold.
@@ -54,6 +58,7 @@ impl Default for ServerOptions {
             tls: None,
             public_url: None,
             data: None,
+            database: None,
             limits: Limits::default(),
             quotas: Quotas::default(),
             refresh_every: Duration::from_secs(60),

@@ -66,10 +66,13 @@ impl std::fmt::Debug for Running {
 pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     options.limits.check()?;
     store.init()?;
-    let database = Database::open(options.data.as_deref())?;
+    let database = Database::of(options.database.as_ref(), options.data.as_deref())?;
     let lock = options.data.as_deref().map(lock_folder).transpose()?;
-    let app = Arc::new(App::new(store, database, options)?);
-    app.wake()?;
+    let app = database.clone().while_none_starts(|| {
+        let app = Arc::new(App::new(store, database, options)?);
+        app.wake()?;
+        Ok(app)
+    })?;
     let tls = app.options.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
     let listen = &app.options.listen;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -86,7 +89,9 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(keep_fresh(Arc::clone(&app), stopped.clone()));
     runtime.spawn(settle_denials(Arc::clone(&app), stopped.clone()));
-    runtime.spawn(tend(Arc::clone(&app), stopped.clone()));
+    // Apart, since what tends to things may wait for the store.
+    runtime.spawn(again(Arc::clone(&app), App::renew_intents, stopped.clone()));
+    runtime.spawn(again(Arc::clone(&app), App::tend, stopped.clone()));
     if !app.options.hooks.is_empty() {
         runtime.spawn(hooks::deliver(
             Arc::clone(&app),
@@ -101,7 +106,7 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     Ok(Running { runtime: Some(runtime), address, stop, accepting: Some(accepting), app, tls, _lock: lock })
 }
 
-/// Two servers over one database would settle each other's records.
+/// Two servers over one folder would settle each other's records, and write to one catalog.
 fn lock_folder(folder: &std::path::Path) -> Result<std::fs::File> {
     let path = folder.join("server.lock");
     let failed = |err| nodedata_io::io_error("cannot lock the folder of data", &path, err);
@@ -119,15 +124,15 @@ fn lock_folder(folder: &std::path::Path) -> Result<std::fs::File> {
 }
 
 /// Does again and again what no request waits for.
-async fn tend(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+async fn again(app: Arc<App>, act: fn(&App), mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(app.options.tend_every) => {}
             _ = stopped.changed() => return,
         }
-        let tended = Arc::clone(&app);
-        // One that fails is logged, and tried again.
-        drop(tokio::task::spawn_blocking(move || tended.tend()).await);
+        let acting = Arc::clone(&app);
+        // What fails is tried again.
+        drop(tokio::task::spawn_blocking(move || act(&acting)).await);
     }
 }
 

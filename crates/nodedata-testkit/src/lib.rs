@@ -9,6 +9,8 @@ pub mod damaged;
 #[cfg(feature = "issuer")]
 pub mod issuer;
 pub mod lerobot;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod reading;
 #[cfg(feature = "registry")]
 pub mod registry;

@@ -8,7 +8,10 @@ use nodedata_server::{Backup, Database, Hook, LogSink, Scope, ServerOptions, Tls
 use crate::{
     Outcome,
     args::Output,
-    commands::serve_args::{ServeArgs, ServeCommand},
+    commands::{
+        serve_args::{ServeArgs, ServeCommand},
+        serve_database,
+    },
     documents::{self, BackupTold, Serving, TokenMade},
     human, message,
 };
@@ -21,11 +24,16 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Outcome> {
         return Ok(Outcome::Complete);
     }
     match &args.command {
-        Some(ServeCommand::Backup { data, out }) => {
-            return told(out, data, &Database::back_up(data, out)?, output);
+        Some(ServeCommand::Backup { data: Some(data), out, .. }) => {
+            return told(Some((out.as_path(), data.as_path())), &Database::back_up(data, out)?, output);
         }
-        Some(ServeCommand::Restore { file, data }) => {
-            return told(file, data, &Database::restore(file, data)?, output);
+        Some(ServeCommand::Backup { data: None, .. }) => return Err(serve_database::no_backup()),
+        Some(ServeCommand::Restore { file: Some(file), data: Some(data), .. }) => {
+            return told(Some((file.as_path(), data.as_path())), &Database::restore(file, data)?, output);
+        }
+        Some(ServeCommand::Restore { database, .. }) => {
+            let address = serve_database::expected(database.as_deref())?;
+            return told(None, &Database::mark_restored(&address)?, output);
         }
         None => {}
     }
@@ -35,8 +43,10 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Outcome> {
     }
 }
 
-fn told(file: &Path, data: &Path, backup: &Backup, output: Output) -> Result<Outcome> {
+/// Tells of a backup, with its file and the folder of data; without them of a database of PostgreSQL.
+fn told(places: Option<(&Path, &Path)>, backup: &Backup, output: Output) -> Result<Outcome> {
     let n_lines = backup.audit.next_seq;
+    let (file, data) = (places.map(|it| it.0), places.map(|it| it.1));
     message::to_stdout(&match output {
         Output::Json => documents::line(&BackupTold {
             file,
@@ -48,7 +58,7 @@ fn told(file: &Path, data: &Path, backup: &Backup, output: Output) -> Result<Out
         })?,
         Output::Text => format!(
             "{}: {} bytes, {} of the audit log, which follow each other\n",
-            file.display(),
+            file.map_or_else(|| "the database".to_owned(), |it| it.display().to_string()),
             backup.bytes,
             human::plural(n_lines, "line")
         ),
@@ -67,9 +77,17 @@ fn public_url(text: &str) -> Result<String> {
     }
 }
 
+/// The database that `--database` names, or else that of `--data`.
+fn database(args: &ServeArgs) -> Result<Database> {
+    match serve_database::address(args.database.as_deref())? {
+        Some(address) => Database::connect(&address),
+        None => Database::open(args.data.as_deref()),
+    }
+}
+
 fn new_token(args: &ServeArgs, account: &str, output: Output) -> Result<Outcome> {
     let scopes = args.scope.iter().map(|it| it.parse()).collect::<Result<Vec<Scope>>>()?;
-    let database = Database::open(args.data.as_deref())?;
+    let database = database(args)?;
     let made = database.create_token(account, &scopes, args.days, chrono::Utc::now())?;
     match output {
         Output::Json => {
@@ -102,7 +120,7 @@ fn accept_restored(args: &ServeArgs) -> Result<()> {
     if args.accept_restored.is_empty() {
         return Ok(());
     }
-    let database = Database::open(args.data.as_deref())?;
+    let database = database(args)?;
     for dataset in &args.accept_restored {
         let dataset: DatasetName = dataset.parse()?;
         let what = match database.forget_checkpoint(&dataset)? {
@@ -129,6 +147,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
         trust: args.oidc.trust()?,
         public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
+        database: serve_database::address(args.database.as_deref())?,
         log,
         limits: args.limits.limits(),
         quotas: args.limits.quotas(),

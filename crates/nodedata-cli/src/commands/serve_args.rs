@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use crate::commands::{dataset_args::StoreArgs, serve_limits::LimitArgs, serve_oidc::OidcArgs};
 
 /// Serve a registry over HTTP: the protocol, and a page for people.
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(group = ArgGroup::new("kept").args(["data", "database"]).multiple(true))]
 pub(crate) struct ServeArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ServeCommand>,
@@ -27,12 +28,19 @@ pub(crate) struct ServeArgs {
     /// Folder of the server's database: tokens, grants, audit log. In memory when absent, and gone at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// The PostgreSQL database of several servers over one store, in the place of the one in `--data`, which then holds
+    /// `audit.key` and the catalog of this server: `postgres://USER@HOST:PORT/NAME`, or `postgres:///NAME?host=DIR&user=USER` for
+    /// the socket in a folder. To another machine it is encrypted and the certificate checked, by `sslrootcert=FILE` where that
+    /// is said, unless it says `sslmode=disable`. The password comes from PGPASSWORD, or with the whole address from
+    /// NODEDATA_DATABASE, never from here.
+    #[arg(long, value_name = "URL", env = "NODEDATA_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<String>,
     /// Tell this address, by POST, when a revision is published or withdrawn or blobs are purged: at least once each, tried again
     /// until it takes it, signed with the secret in the variable NODEDATA_HOOK_SECRET. May be given several times.
     #[arg(long, value_name = "URL", requires = "data", help_heading = "Hooks")]
     pub(crate) on_publish: Vec<String>,
     /// Make a token for this account, print it once, and end. Works while a server runs.
-    #[arg(long, value_name = "ACCOUNT", requires = "data", help_heading = "Tokens")]
+    #[arg(long, value_name = "ACCOUNT", requires = "kept", help_heading = "Tokens")]
     pub(crate) new_token: Option<String>,
     /// What the token may do: `read`, `roles` (what the account's roles open), `admin`, `read:`, `push:`, `publish:`, `review:` or
     /// `steward:` and OWNER/NAME or OWNER/*. May be given several times.
@@ -72,11 +80,15 @@ pub(crate) enum ServeCommand {
     /// Copy the database of a server to a file, as it is at one moment, while the server runs. What is there is not replaced.
     ///
     /// The copy holds tokens (hashed), grants and the audit log; it is read again and its chain checked. Data lies in the store,
-    /// which is backed up by itself; the key `audit.key` of the folder is not in the copy.
+    /// which is backed up by itself; the key `audit.key` of the folder is not in the copy. A database of PostgreSQL is copied by
+    /// `pg_dump`.
     Backup {
         /// The server's folder of data.
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "database")]
+        data: Option<PathBuf>,
+        /// A PostgreSQL database, which is refused with what copies it.
+        #[arg(long, value_name = "URL", conflicts_with = "data", hide = true)]
+        database: Option<String>,
         /// File to write. Its owner alone may read it.
         #[arg(short, long, value_name = "FILE")]
         out: PathBuf,
@@ -84,13 +96,17 @@ pub(crate) enum ServeCommand {
     /// Put a backup into a folder that has no database.
     ///
     /// The next server over it learns from its store what was denied, revoked and taken back since, before it answers anybody,
-    /// and notes in the audit log what that lacks.
+    /// and notes in the audit log what that lacks. A database of PostgreSQL is put back by `pg_restore` while no server runs over
+    /// it, and marked here, so that the next server does the same.
     Restore {
         /// What `serve backup` wrote.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
+        #[arg(value_name = "FILE", required_unless_present = "database", requires = "data")]
+        file: Option<PathBuf>,
         /// The folder of data.
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[arg(long, value_name = "DIR", requires = "file")]
+        data: Option<PathBuf>,
+        /// The PostgreSQL database that was put back: `serve --database` says how it is named.
+        #[arg(long, value_name = "URL", conflicts_with_all = ["file", "data"])]
+        database: Option<String>,
     },
 }

@@ -52,11 +52,11 @@ pub(crate) struct TokenRevoked<'a> {
 /// A backup of a server's database that was made, or put in.
 #[derive(Serialize)]
 pub(crate) struct BackupTold<'a> {
-    /// The file of the backup.
-    pub(crate) file: &'a Path,
-    /// The server's folder of data.
-    pub(crate) data: &'a Path,
-    /// Length of the backup.
+    /// The file of the backup; null for a database of PostgreSQL that was marked.
+    pub(crate) file: Option<&'a Path>,
+    /// The server's folder of data; null as well.
+    pub(crate) data: Option<&'a Path>,
+    /// Length of the backup, or what the database takes.
     pub(crate) bytes: u64,
     /// Lines of the audit log in it; their chain was checked.
     pub(crate) audit_lines: u64,

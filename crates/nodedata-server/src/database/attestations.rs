@@ -4,7 +4,6 @@ use nodedata_registry::{
     DatasetName,
     gate::{Attestation, AuditEvent, State},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -13,15 +12,15 @@ use crate::{
     database::{
         Database,
         audit::append_line,
-        failed,
         revocations::{Revoked, note_revoked},
+        session::Session,
     },
 };
 
 impl Database {
     /// The attestations of an account for a dataset, the newest first.
     pub(crate) fn cases(&self, dataset: &DatasetName, account: &str) -> Result<Vec<Case>> {
-        cases_of(&self.lock(), &dataset.to_string(), account)
+        cases_of(&self.session()?, &dataset.to_string(), account)
     }
 
     /// All attestations of a dataset, or those of one account, oldest first.
@@ -30,16 +29,11 @@ impl Database {
         dataset: &DatasetName,
         account: Option<&str>,
     ) -> Result<Vec<Attestation>> {
-        let connection = self.lock();
-        let mut query = connection
-            .prepare_cached(
-                "SELECT body FROM attestations WHERE dataset = ?1 AND (?2 IS NULL OR account = ?2) ORDER BY seq",
-            )
-            .map_err(failed)?;
-        let rows = query
-            .query_map(params![dataset.to_string(), account], |row| row.get::<_, String>(0))
-            .map_err(failed)?;
-        rows.map(|it| parse(&it.map_err(failed)?)).collect()
+        self.session()?.rows(
+            "SELECT body FROM attestations WHERE dataset = ?1 AND (?2 IS NULL OR account = ?2) ORDER BY seq",
+            &[(&dataset.to_string()).into(), account.into()],
+            |row| parse(&row.get::<String>(0)?),
+        )
     }
 
     /// Adds an attestation, and its line of the audit log, when `admit` agrees, given those of the same account and dataset,
@@ -89,42 +83,38 @@ impl Database {
     }
 }
 
-fn cases_of(connection: &Connection, dataset: &str, account: &str) -> Result<Vec<Case>> {
-    let mut query = connection
-        .prepare_cached("SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC")
-        .map_err(failed)?;
-    let rows = query.query_map(params![dataset, account], |row| row.get::<_, String>(0)).map_err(failed)?;
-    rows.map(|it| parse(&it.map_err(failed)?)).collect()
+fn cases_of(session: &Session<'_>, dataset: &str, account: &str) -> Result<Vec<Case>> {
+    session.rows(
+        "SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC",
+        &[dataset.into(), account.into()],
+        |row| parse(&row.get::<String>(0)?),
+    )
 }
 
 /// Writes an attestation, over what was there of that name.
-pub(super) fn put(at_once: &Connection, case: &Case) -> Result<()> {
+pub(super) fn put(at_once: &Session<'_>, case: &Case) -> Result<()> {
     let attestation = case.attestation();
+    let (dataset, body) = (attestation.dataset.to_string(), text_of(attestation)?);
     at_once
         .execute(
             "INSERT INTO attestations (id, dataset, account, body) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            params![
-                attestation.id,
-                attestation.dataset.to_string(),
-                attestation.subject.user,
-                text_of(attestation)?
+            &[
+                (&attestation.id).into(),
+                (&dataset).into(),
+                (&attestation.subject.user).into(),
+                (&body).into(),
             ],
         )
         .map(drop)
-        .map_err(failed)
 }
 
-pub(super) fn find(at_once: &Connection, dataset: &DatasetName, id: &str) -> Result<Option<Case>> {
-    let text: Option<String> = at_once
-        .query_row(
-            "SELECT body FROM attestations WHERE dataset = ?1 AND id = ?2",
-            params![dataset.to_string(), id],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(failed)?;
-    text.map(|it| parse(&it)).transpose()
+pub(super) fn find(at_once: &Session<'_>, dataset: &DatasetName, id: &str) -> Result<Option<Case>> {
+    at_once.row(
+        "SELECT body FROM attestations WHERE dataset = ?1 AND id = ?2",
+        &[(&dataset.to_string()).into(), id.into()],
+        |row| parse(&row.get::<String>(0)?),
+    )
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {

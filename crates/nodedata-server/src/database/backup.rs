@@ -3,16 +3,21 @@ use std::path::Path;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::{io_error, sync_folder};
 use nodedata_registry::gate::AuditHead;
-use rusqlite::{Connection, OpenFlags, backup::StepResult};
+use rusqlite::{Connection, OpenFlags, backup::StepResult, params};
 use tempfile::NamedTempFile;
 
-use crate::database::{Database, FILE, failed};
+use crate::database::{
+    Database, DatabaseAddress, FILE, audit::page, failed, revocations::epoch, session::Session,
+};
 
 /// Lines of the audit log that are checked at once.
 const PAGE_LINES: i64 = 10_000;
 /// How long is waited for a database that is busy.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_millis(20);
 const BUSY_TRIES: u32 = 500;
+
+/// How often it is looked whether a node that was stopped is gone.
+const GONE_TRIES: u32 = 100;
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,9 @@ impl Database {
         let source = folder.join(FILE);
         if !source.is_file() {
             let err = Error::new(ErrorKind::Config, "there is no database of a server in this folder");
-            return Err(err.at(Locus::path(folder)).with_hint("name the folder that `serve --data` names"));
+            return Err(err.at(Locus::path(folder)).with_hint(
+                "name the folder that `serve --data` names; one of PostgreSQL is copied by `pg_dump`",
+            ));
         }
         refuse_present(out)?;
         let at = |err: Error| err.at(Locus::path(&source));
@@ -74,11 +81,55 @@ impl Database {
         checked(copy.path())?;
         let database = Self::prepared(Connection::open(copy.path()).map_err(failed)?)?;
         database.note_restored(true)?;
-        database.lock().execute_batch("PRAGMA journal_mode = DELETE;").map_err(failed)?;
+        database.session()?.batch("PRAGMA journal_mode = DELETE;")?;
         drop(database);
         let backup = checked(copy.path())?;
         kept(copy, &out)?;
         Ok(backup)
+    }
+
+    /// Says of a database of Postgres that it was put back from a backup, which Postgres' own programs do: the next node over it
+    /// then takes back again what its store knows to have been taken back since. The chain of the audit log is read first.
+    ///
+    /// # Errors
+    /// `Conflict` while a node runs over it; `Corrupt` when the chain is broken; as [`Self::connect`].
+    pub fn mark_restored(address: &DatabaseAddress) -> Result<Backup> {
+        let database = Self::connect(address)?;
+        let session = database.session()?;
+        expect_no_node(&session)?;
+        let audit = chain(|seq| page(&session, seq, PAGE_LINES))?;
+        let sql = "SELECT pg_database_size(current_database())";
+        let bytes = session.row(sql, &[], |row| row.get::<i64>(0))?.unwrap_or_default().unsigned_abs();
+        let backup = Backup { audit, epoch: epoch(&session)?, bytes };
+        drop(session);
+        database.note_restored(true)?;
+        Ok(backup)
+    }
+}
+
+/// What a node knows already it would not learn again.
+fn expect_no_node(session: &Session<'_>) -> Result<()> {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'node-data' AND pid <> pg_backend_pid()";
+    for _ in 0..GONE_TRIES {
+        if session.row(sql, &[], |row| row.get::<i64>(0))? == Some(0) {
+            return Ok(());
+        }
+        std::thread::sleep(BUSY_WAIT);
+    }
+    let err = Error::new(ErrorKind::Conflict, "a node runs over this database");
+    Err(err.with_hint("stop all of them, put the backup in, mark it, and start them again"))
+}
+
+/// Checks a chain of lines, which it is handed by pages from a number on.
+fn chain(mut page: impl FnMut(u64) -> Result<Vec<String>>) -> Result<AuditHead> {
+    let mut head = AuditHead::default();
+    loop {
+        let lines = page(head.next_seq)?;
+        lines.iter().try_for_each(|it| head.check(it).map(drop))?;
+        if (lines.len() as i64) < PAGE_LINES {
+            return Ok(head);
+        }
     }
 }
 
@@ -121,22 +172,13 @@ fn checked(path: &Path) -> Result<Backup> {
     if verdict != "ok" {
         return Err(Error::new(ErrorKind::Corrupt, format!("the database is damaged: {verdict}")));
     }
-    let mut head = AuditHead::default();
-    loop {
+    let audit = chain(|seq| {
         let mut query = connection
             .prepare_cached("SELECT line FROM audit WHERE seq >= ?1 ORDER BY seq LIMIT ?2")
             .map_err(failed)?;
-        let from = head.next_seq.cast_signed();
-        let lines = query.query_map([from, PAGE_LINES], |row| row.get::<_, String>(0)).map_err(failed)?;
-        let mut n_lines = 0;
-        for line in lines {
-            head.check(&line.map_err(failed)?)?;
-            n_lines += 1;
-        }
-        if n_lines < PAGE_LINES {
-            break;
-        }
-    }
+        let lines = query.query_map(params![seq.cast_signed(), PAGE_LINES], |row| row.get(0));
+        lines.and_then(Iterator::collect).map_err(failed)
+    })?;
     let bytes = path.metadata().map_err(|err| io_error("cannot look at the backup", path, err))?.len();
     // A backup of a version without epochs knows of nothing that was taken back.
     let has_epochs = "SELECT count(*) FROM sqlite_schema WHERE name = 'revocations'";
@@ -147,7 +189,7 @@ fn checked(path: &Path) -> Result<Backup> {
             connection.query_row("SELECT count(*) FROM revocations", [], |row| row.get(0)).map_err(failed)?
         }
     };
-    Ok(Backup { audit: head, epoch: epoch.unsigned_abs(), bytes })
+    Ok(Backup { audit, epoch: epoch.unsigned_abs(), bytes })
 }
 
 /// Under its own name, on the disk.

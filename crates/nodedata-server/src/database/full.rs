@@ -38,7 +38,7 @@ fn a_full_database_turns_health_red_and_refuses_what_it_cannot_note() {
     assert!(denied().starts_with("HTTP/1.1 403"));
     assert!(talk(&running, "GET /healthz", token).starts_with("HTTP/1.1 200"));
     // It may grow no more; what is denied is noted until the last page is full.
-    database.lock().execute_batch("PRAGMA max_page_count = 1").unwrap();
+    database.session().unwrap().batch("PRAGMA max_page_count = 1").unwrap();
     let refused = loop {
         let answer = denied();
         if !answer.starts_with("HTTP/1.1 403") {
@@ -50,7 +50,7 @@ fn a_full_database_turns_health_red_and_refuses_what_it_cannot_note() {
     assert!(health.starts_with("HTTP/1.1 507"), "{health}");
     let changing = talk(&running, "DELETE /v1/pushes/p", token);
     assert!(changing.starts_with("HTTP/1.1 507"), "what would change something is not begun: {changing}");
-    database.lock().execute_batch("PRAGMA max_page_count = 1000000").unwrap();
+    database.session().unwrap().batch("PRAGMA max_page_count = 1000000").unwrap();
     assert!(talk(&running, "GET /healthz", token).starts_with("HTTP/1.1 200"));
     assert!(denied().starts_with("HTTP/1.1 403"));
 }

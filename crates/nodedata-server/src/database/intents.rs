@@ -4,12 +4,16 @@ use nodedata_registry::{
     B3, DatasetName,
     gate::{AuditEvent, Outcome},
 };
-use rusqlite::{Connection, Row, params};
 use serde_json::Value;
 
 use crate::{
     clock::stamp,
-    database::{Database, audit::append_line, failed, outbox},
+    database::{
+        Database,
+        audit::append_line,
+        outbox,
+        session::{Row, Session},
+    },
 };
 
 /// A record that is about to be written to a log, or that a process that ended was about to write: until it is settled nobody
@@ -17,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Intent {
     pub(crate) id: i64,
-    /// When it was noted, in seconds since 1970.
+    /// When it was noted, or when the node that writes it was last seen to live, in seconds since 1970.
     pub(crate) begun: i64,
     pub(crate) dataset: DatasetName,
     /// Number of the record.
@@ -50,19 +54,22 @@ impl Database {
         let (dataset, seq, digest) = record;
         let text = serde_json::to_string(&event).map_err(std::io::Error::from)?;
         let told = notice.as_ref().map(Value::to_string);
-        let at = begun.timestamp();
-        let connection = self.lock();
-        connection
-            .prepare_cached(
-                "INSERT INTO intents (begun, dataset, seq, digest, event, notice)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )
-            .and_then(|mut it| {
-                it.execute(params![at, dataset.to_string(), seq.cast_signed(), digest.0, text, told])
-            })
-            .map_err(failed)?;
+        let id = self.session()?.row(
+            "INSERT INTO intents (begun, dataset, seq, digest, event, notice)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+            &[
+                begun.timestamp().into(),
+                (&dataset.to_string()).into(),
+                seq.cast_signed().into(),
+                (&digest.0).into(),
+                (&text).into(),
+                told.as_deref().into(),
+            ],
+            |row| row.get(0),
+        )?;
+        let unnamed = || Error::new(ErrorKind::Io, "the server's database has not said what it noted");
         Ok(Intent {
-            id: connection.last_insert_rowid(),
+            id: id.ok_or_else(unnamed)?,
             begun: begun.timestamp(),
             dataset: dataset.clone(),
             seq,
@@ -74,12 +81,15 @@ impl Database {
 
     /// What nobody has settled, oldest first.
     pub(crate) fn intents(&self) -> Result<Vec<Intent>> {
-        let connection = self.lock();
-        let mut query = connection
-            .prepare_cached("SELECT id, begun, dataset, seq, digest, event, notice FROM intents ORDER BY id")
-            .map_err(failed)?;
-        let rows = query.query_map([], columns).map_err(failed)?;
-        rows.map(|it| intent(it.map_err(failed)?)).collect()
+        let sql = "SELECT id, begun, dataset, seq, digest, event, notice FROM intents ORDER BY id";
+        self.session()?.rows(sql, &[], intent)
+    }
+
+    /// Tells other nodes that these are still under way.
+    pub(crate) fn still_under_way(&self, ids: &[i64], now: DateTime<Utc>) -> Result<()> {
+        let session = self.session()?;
+        let sql = "UPDATE intents SET begun = ?2 WHERE id = ?1 AND begun < ?2";
+        ids.iter().try_for_each(|id| session.execute(sql, &[(*id).into(), now.timestamp().into()]).map(drop))
     }
 
     /// What became of a record, in its line of the audit log, and in the outbox for those hooks when it was done. Who settles
@@ -95,6 +105,17 @@ impl Database {
             if !take(it, intent.id)? {
                 return Ok(());
             }
+            if settled == Settled::Done {
+                // Sent once more while it was written, to this node or another: it is one record.
+                it.execute(
+                    "DELETE FROM intents WHERE dataset = ?1 AND seq = ?2 AND digest = ?3",
+                    &[
+                        (&intent.dataset.to_string()).into(),
+                        intent.seq.cast_signed().into(),
+                        (&intent.digest.0).into(),
+                    ],
+                )?;
+            }
             let mut event = intent.event.clone();
             if let Settled::NotDone(why) = settled {
                 (event.outcome, event.reason) = (Outcome::NotDone, Some(why.to_owned()));
@@ -108,31 +129,22 @@ impl Database {
     }
 }
 
-fn take(at_once: &Connection, id: i64) -> Result<bool> {
-    let taken =
-        at_once.prepare_cached("DELETE FROM intents WHERE id = ?1").and_then(|mut it| it.execute([id]));
-    Ok(taken.map_err(failed)? == 1)
+fn take(at_once: &Session<'_>, id: i64) -> Result<bool> {
+    Ok(at_once.execute("DELETE FROM intents WHERE id = ?1", &[id.into()])? == 1)
 }
 
-type Columns = (i64, i64, String, i64, [u8; 32], String, Option<String>);
-
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
-}
-
-fn intent((id, begun, dataset, seq, digest, event, notice): Columns) -> Result<Intent> {
+fn intent(row: &Row<'_>) -> Result<Intent> {
     let unreadable = |err: serde_json::Error| {
         Error::new(ErrorKind::Corrupt, "an intent in the database cannot be read").with_source(err)
     };
-    let event = serde_json::from_str(&event).map_err(unreadable)?;
-    let notice = notice.map(|it| serde_json::from_str(&it)).transpose().map_err(unreadable)?;
+    let notice = row.get::<Option<String>>(6)?.map(|it| serde_json::from_str(&it)).transpose();
     Ok(Intent {
-        id,
-        begun,
-        dataset: dataset.parse()?,
-        seq: seq.cast_unsigned(),
-        digest: B3(digest),
-        event,
-        notice,
+        id: row.get(0)?,
+        begun: row.get(1)?,
+        dataset: row.get::<String>(2)?.parse()?,
+        seq: row.get::<i64>(3)?.cast_unsigned(),
+        digest: row.digest(4)?,
+        event: serde_json::from_str(&row.get::<String>(5)?).map_err(unreadable)?,
+        notice: notice.map_err(unreadable)?,
     })
 }

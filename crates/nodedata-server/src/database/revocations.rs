@@ -7,14 +7,13 @@ use nodedata_registry::{
     B3, DatasetName,
     gate::{AuditEvent, State},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
 use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     case::Case,
     clock::stamp,
-    database::{Database, attestations, audit::append_line, failed, roles},
+    database::{Database, attestations, audit::append_line, roles, session::Session},
 };
 
 /// One thing that was taken back.
@@ -76,30 +75,23 @@ impl Revoked {
 impl Database {
     /// Number of the next thing that is taken back.
     pub(crate) fn epoch(&self) -> Result<u64> {
-        epoch(&self.lock())
+        epoch(&self.session()?)
     }
 
     /// What was taken back and is not kept apart yet, in order.
     pub(crate) fn not_apart(&self) -> Result<Vec<Revocation>> {
-        let connection = self.lock();
-        let mut query = connection
-            .prepare_cached("SELECT body FROM revocations WHERE is_apart = 0 ORDER BY epoch")
-            .map_err(failed)?;
-        let rows = query.query_map([], |row| row.get::<_, String>(0)).map_err(failed)?;
-        rows.map(|it| {
-            serde_json::from_str(&it.map_err(failed)?).map_err(|err| {
+        let sql = "SELECT body FROM revocations WHERE is_apart = 0 ORDER BY epoch";
+        self.session()?.rows(sql, &[], |row| {
+            serde_json::from_str(&row.get::<String>(0)?).map_err(|err| {
                 Error::new(ErrorKind::Corrupt, "a revocation in the database cannot be read").with_source(err)
             })
         })
-        .collect()
     }
 
     /// Notes that what was taken back is kept apart.
     pub(crate) fn is_apart(&self, epoch: u64) -> Result<()> {
-        self.lock()
-            .execute("UPDATE revocations SET is_apart = 1 WHERE epoch = ?1", [epoch.cast_signed()])
-            .map(drop)
-            .map_err(failed)
+        let sql = "UPDATE revocations SET is_apart = 1 WHERE epoch = ?1";
+        self.session()?.execute(sql, &[epoch.cast_signed().into()]).map(drop)
     }
 
     /// Takes back again what was taken back after this database was backed up.
@@ -138,40 +130,37 @@ impl Database {
 pub(crate) const SERVER: &str = "the server";
 
 /// Numbers what is taken back, in one step with the taking.
-pub(super) fn note_revoked(at_once: &Connection, revoked: Revoked, now: DateTime<Utc>) -> Result<()> {
+pub(super) fn note_revoked(at_once: &Session<'_>, revoked: Revoked, now: DateTime<Utc>) -> Result<()> {
     let epoch = epoch(at_once)?;
     let revocation = Revocation { nd: "revocation/1".to_owned(), epoch, at: stamp(now), revoked };
     insert(at_once, &revocation, false)
 }
 
 /// Ends a token: from some time on, or at once. Says whether that ends it earlier.
-pub(super) fn end_token(at_once: &Connection, id: &str, until: Option<i64>) -> Result<bool> {
+pub(super) fn end_token(at_once: &Session<'_>, id: &str, until: Option<i64>) -> Result<bool> {
     let n = match until {
         Some(until) => at_once.execute(
             "UPDATE tokens SET expires = ?2 WHERE id = ?1 AND revoked = 0 AND expires > ?2",
-            params![id, until],
-        ),
-        None => at_once.execute("UPDATE tokens SET revoked = 1 WHERE id = ?1 AND revoked = 0", [id]),
+            &[id.into(), until.into()],
+        )?,
+        None => {
+            at_once.execute("UPDATE tokens SET revoked = 1 WHERE id = ?1 AND revoked = 0", &[id.into()])?
+        }
     };
-    Ok(n.map_err(failed)? == 1)
+    Ok(n == 1)
 }
 
-fn insert(at_once: &Connection, revocation: &Revocation, is_apart: bool) -> Result<()> {
+fn insert(at_once: &Session<'_>, revocation: &Revocation, is_apart: bool) -> Result<()> {
     let text = serde_json::to_string(revocation).map_err(std::io::Error::from)?;
     at_once
         .execute(
             "INSERT INTO revocations (epoch, body, is_apart) VALUES (?1, ?2, ?3)",
-            params![revocation.epoch.cast_signed(), text, is_apart],
+            &[revocation.epoch.cast_signed().into(), (&text).into(), is_apart.into()],
         )
         .map(drop)
-        .map_err(failed)
 }
 
-fn epoch(connection: &Connection) -> Result<u64> {
-    let last: Option<i64> = connection
-        .query_row("SELECT max(epoch) FROM revocations", [], |row| row.get(0))
-        .optional()
-        .map_err(failed)?
-        .flatten();
-    Ok(last.map_or(0, |it| it.unsigned_abs() + 1))
+pub(super) fn epoch(session: &Session<'_>) -> Result<u64> {
+    let last = session.row("SELECT max(epoch) FROM revocations", &[], |row| row.get::<Option<i64>>(0))?;
+    Ok(last.flatten().map_or(0, |it| it.unsigned_abs() + 1))
 }

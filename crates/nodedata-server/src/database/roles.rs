@@ -6,15 +6,14 @@ use nodedata_registry::{
     gate::AuditEvent,
     http::{GroupInfo, RoleInfo},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
     clock::stamp,
     database::{
         Database,
         audit::append_line,
-        failed,
         revocations::{Revoked, note_revoked},
+        session::Session,
     },
     principal::DatasetPattern,
     roles::{Holder, Role, RoleOn},
@@ -34,10 +33,10 @@ impl Database {
                 return Ok(());
             }
             it.execute(
-                "INSERT OR REPLACE INTO roles (holder, pattern, role) VALUES (?1, ?2, ?3)",
-                params![holder.to_string(), on.to_string(), role.name()],
-            )
-            .map_err(failed)?;
+                "INSERT INTO roles (holder, pattern, role) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (holder, pattern) DO UPDATE SET role = excluded.role",
+                &[(&holder.to_string()).into(), (&on.to_string()).into(), role.name().into()],
+            )?;
             if old.is_some() {
                 note_revoked(it, taken(holder, on), now)?;
             }
@@ -64,14 +63,9 @@ impl Database {
 
     /// Every role, by where it holds.
     pub(crate) fn roles(&self) -> Result<Vec<RoleInfo>> {
-        let connection = self.lock();
-        let mut query = connection
-            .prepare_cached("SELECT holder, pattern, role FROM roles ORDER BY pattern, holder")
-            .map_err(failed)?;
-        let rows = query
-            .query_map([], |row| Ok(RoleInfo { who: row.get(0)?, on: row.get(1)?, role: row.get(2)? }))
-            .map_err(failed)?;
-        rows.map(|it| it.map_err(failed)).collect()
+        let sql = "SELECT holder, pattern, role FROM roles ORDER BY pattern, holder";
+        self.session()?
+            .rows(sql, &[], |row| Ok(RoleInfo { who: row.get(0)?, on: row.get(1)?, role: row.get(2)? }))
     }
 
     /// Puts an account into a group, which is made when it is not there.
@@ -83,10 +77,10 @@ impl Database {
     ) -> Result<()> {
         self.at_once(|it| {
             let added = it.execute(
-                "INSERT OR IGNORE INTO members (group_name, account) VALUES (?1, ?2)",
-                params![group, account],
-            );
-            match added.map_err(failed)? {
+                "INSERT INTO members (group_name, account) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                &[group.into(), account.into()],
+            )?;
+            match added {
                 0 => Ok(()),
                 _ => {
                     append_line(it, stamp(now), event(who, "add-member", None, format!("{group} {account}")))
@@ -115,17 +109,14 @@ impl Database {
 
     /// Every group with its members, or those that an account is in, each with that member alone.
     pub(crate) fn groups(&self, account: Option<&str>) -> Result<Vec<GroupInfo>> {
-        let connection = self.lock();
-        let mut query = connection
-            .prepare_cached(
-                "SELECT group_name, account FROM members WHERE ?1 IS NULL OR account = ?1
-                 ORDER BY group_name, account",
-            )
-            .map_err(failed)?;
-        let rows = query.query_map([account], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+        let rows = self.session()?.rows(
+            "SELECT group_name, account FROM members WHERE ?1 IS NULL OR account = ?1
+             ORDER BY group_name, account",
+            &[account.into()],
+            |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)),
+        )?;
         let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for row in rows {
-            let (group, member): (String, String) = row.map_err(failed)?;
+        for (group, member) in rows {
             groups.entry(group).or_default().push(member);
         }
         Ok(groups.into_iter().map(|(name, members)| GroupInfo { name, members }).collect())
@@ -133,48 +124,35 @@ impl Database {
 }
 
 /// The roles of an account that sends a token: its own, and those of the groups that it is in, by hand or by the token's login.
-pub(super) fn roles_of(connection: &Connection, account: &str, token: &str) -> Result<Vec<RoleOn>> {
-    let mut query = connection
-        .prepare_cached(
-            "SELECT role, pattern FROM roles WHERE holder = 'account:' || ?1
-             UNION SELECT role, pattern FROM roles
-             WHERE holder IN (SELECT 'group:' || group_name FROM members WHERE account = ?1
-                              UNION SELECT 'group:' || group_name FROM login_groups WHERE token = ?2)",
-        )
-        .map_err(failed)?;
-    let rows = query
-        .query_map([account, token], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
-        .map_err(failed)?;
-    rows.map(|it| {
-        let (role, on) = it.map_err(failed)?;
-        Ok(RoleOn { role: role.parse()?, on: on.parse()? })
-    })
-    .collect()
+pub(super) fn roles_of(session: &Session<'_>, account: &str, token: &str) -> Result<Vec<RoleOn>> {
+    session.rows(
+        "SELECT role, pattern FROM roles WHERE holder = 'account:' || ?1
+         UNION SELECT role, pattern FROM roles
+         WHERE holder IN (SELECT 'group:' || group_name FROM members WHERE account = ?1
+                          UNION SELECT 'group:' || group_name FROM login_groups WHERE token = ?2)",
+        &[account.into(), token.into()],
+        |row| Ok(RoleOn { role: row.get::<String>(0)?.parse()?, on: row.get::<String>(1)?.parse()? }),
+    )
 }
 
-pub(super) fn remove_role(at_once: &Connection, holder: &str, on: &str) -> Result<()> {
+pub(super) fn remove_role(at_once: &Session<'_>, holder: &str, on: &str) -> Result<()> {
     at_once
-        .execute("DELETE FROM roles WHERE holder = ?1 AND pattern = ?2", params![holder, on])
+        .execute("DELETE FROM roles WHERE holder = ?1 AND pattern = ?2", &[holder.into(), on.into()])
         .map(drop)
-        .map_err(failed)
 }
 
 /// Says whether it was in it.
-pub(super) fn leave(at_once: &Connection, group: &str, account: &str) -> Result<bool> {
-    let left = at_once
-        .execute("DELETE FROM members WHERE group_name = ?1 AND account = ?2", params![group, account]);
-    Ok(left.map_err(failed)? == 1)
+pub(super) fn leave(at_once: &Session<'_>, group: &str, account: &str) -> Result<bool> {
+    let sql = "DELETE FROM members WHERE group_name = ?1 AND account = ?2";
+    Ok(at_once.execute(sql, &[group.into(), account.into()])? == 1)
 }
 
-fn role_of(at_once: &Connection, holder: &Holder, on: &DatasetPattern) -> Result<Option<String>> {
-    at_once
-        .query_row(
-            "SELECT role FROM roles WHERE holder = ?1 AND pattern = ?2",
-            params![holder.to_string(), on.to_string()],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(failed)
+fn role_of(at_once: &Session<'_>, holder: &Holder, on: &DatasetPattern) -> Result<Option<String>> {
+    at_once.row(
+        "SELECT role FROM roles WHERE holder = ?1 AND pattern = ?2",
+        &[(&holder.to_string()).into(), (&on.to_string()).into()],
+        |row| row.get(0),
+    )
 }
 
 fn taken(holder: &Holder, on: &DatasetPattern) -> Revoked {

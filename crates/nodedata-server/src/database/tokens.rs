@@ -6,16 +6,16 @@ use nodedata_registry::{
     gate::AuditEvent,
     http::{Token, TokenInfo},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
     clock::stamp,
     database::{
         Database,
         audit::append_line,
-        failed, login_groups,
+        login_groups,
         revocations::{Revoked, end_token, note_revoked},
         roles::roles_of,
+        session::Session,
     },
     oidc::Identity,
     principal::{Principal, Scope},
@@ -107,10 +107,9 @@ impl Database {
         let made = Made::until(&identity.account, scopes.join(" "), identity.until, now)?;
         self.at_once(|it| {
             let long_ago = (now - Duration::days(ENDED_DAYS_MAX)).timestamp();
-            it.execute("DELETE FROM tokens WHERE is_exchanged = 1 AND expires < ?1", [long_ago])
-                .map_err(failed)?;
+            it.execute("DELETE FROM tokens WHERE is_exchanged = 1 AND expires < ?1", &[long_ago.into()])?;
             made.insert(it)?;
-            it.execute("UPDATE tokens SET is_exchanged = 1 WHERE id = ?1", [&made.new.id]).map_err(failed)?;
+            it.execute("UPDATE tokens SET is_exchanged = 1 WHERE id = ?1", &[(&made.new.id).into()])?;
             let mut subject = format!("{} {}", made.new.id, made.scopes);
             if let Some(groups) = &identity.groups {
                 login_groups::put(it, &made.new.id, &groups.names)?;
@@ -146,8 +145,8 @@ impl Database {
             let made = Made::new(&old.account, old.scopes, days, now)?;
             made.insert(it)?;
             if rotation.is_own {
-                it.execute("UPDATE tokens SET rotated_from = ?2 WHERE id = ?1", [made.new.id.as_str(), id])
-                    .map_err(failed)?;
+                let sql = "UPDATE tokens SET rotated_from = ?2 WHERE id = ?1";
+                it.execute(sql, &[(&made.new.id).into(), id.into()])?;
             }
             let is_kept = rotation.overlap > Duration::zero();
             let until = is_kept.then(|| (now + rotation.overlap).timestamp());
@@ -161,26 +160,25 @@ impl Database {
 
     /// Whose token it is; `None` for one that is unknown, taken back, or over.
     pub(crate) fn principal_of(&self, token: &Token, now: DateTime<Utc>) -> Result<Option<Principal>> {
-        let connection = self.lock();
+        let session = self.session()?;
         let seconds = now.timestamp();
-        let found: Option<(String, String, String, Option<i64>)> = connection
-            .prepare_cached(
-                "SELECT id, account, scopes, last_used FROM tokens WHERE hash = ?1 AND revoked = 0 AND expires > ?2",
-            )
-            .and_then(|mut it| {
-                it.query_row(params![token.hash(), seconds], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })
-                .optional()
-            })
-            .map_err(failed)?;
+        let found = session.row(
+            "SELECT id, account, scopes, last_used FROM tokens WHERE hash = ?1 AND revoked = 0 AND expires > ?2",
+            &[(&token.hash()).into(), seconds.into()],
+            |row| {
+                let (id, account, scopes): (String, String, String) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((id, account, scopes, row.get::<Option<i64>>(3)?))
+            },
+        )?;
         let Some((id, account, scopes, last_used)) = found else { return Ok(None) };
         if last_used.is_none_or(|it| it + LAST_USED_SECONDS < seconds) {
             // Whoever may read what needs no line, may do so while the database takes nothing.
-            drop(connection.execute("UPDATE tokens SET last_used = ?2 WHERE id = ?1", params![id, seconds]));
+            let sql = "UPDATE tokens SET last_used = ?2 WHERE id = ?1";
+            drop(session.execute(sql, &[(&id).into(), seconds.into()]));
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
-        let roles = roles_of(&connection, &account, &id)?;
+        let roles = roles_of(&session, &account, &id)?;
         Ok(Some(Principal { account: Some(account), scopes, token: Some(id), roles }))
     }
 
@@ -210,19 +208,15 @@ impl Database {
 
     /// All tokens, or those of an account, oldest first, without their secrets, which are not here.
     pub(crate) fn tokens(&self, account: Option<&str>, now: DateTime<Utc>) -> Result<Vec<TokenInfo>> {
-        let connection = self.lock();
-        let mut groups = login_groups::by_token(&connection, account)?;
-        let mut query = connection
-            .prepare_cached(
-                "SELECT id, account, scopes, created, expires, revoked, last_used FROM tokens
-                 WHERE ?1 IS NULL OR account = ?1 ORDER BY created, rowid",
-            )
-            .map_err(failed)?;
-        let rows = query
-            .query_map([account], |row| {
-                let (created, expires, is_revoked): (i64, i64, bool) =
-                    (row.get(3)?, row.get(4)?, row.get(5)?);
-                let state = match is_revoked {
+        let session = self.session()?;
+        let mut groups = login_groups::by_token(&session, account)?;
+        session.rows(
+            "SELECT id, account, scopes, created, expires, revoked, last_used FROM tokens
+             WHERE ?1 IS NULL OR account = ?1 ORDER BY created, rowid",
+            &[account.into()],
+            |row| {
+                let (created, expires): (i64, i64) = (row.get(3)?, row.get(4)?);
+                let state = match row.flag(5)? {
                     true => "revoked",
                     false if expires <= now.timestamp() => "expired",
                     false => "active",
@@ -232,15 +226,14 @@ impl Database {
                     groups: groups.remove(&id).unwrap_or_default(),
                     id,
                     account: row.get(1)?,
-                    scopes: row.get::<_, String>(2)?.split(' ').map(str::to_owned).collect(),
+                    scopes: row.get::<String>(2)?.split(' ').map(str::to_owned).collect(),
                     created: at(created),
                     expires: at(expires),
-                    last_used: row.get::<_, Option<i64>>(6)?.map(at),
+                    last_used: row.get::<Option<i64>>(6)?.map(at),
                     state: state.to_owned(),
                 })
-            })
-            .map_err(failed)?;
-        rows.map(|it| it.map_err(failed)).collect()
+            },
+        )
     }
 }
 
@@ -288,21 +281,20 @@ impl Made {
         Ok(Self { new, account: account.to_owned(), scopes, created, expires })
     }
 
-    fn insert(&self, at_once: &Connection) -> Result<()> {
+    fn insert(&self, at_once: &Session<'_>) -> Result<()> {
         at_once
             .execute(
                 "INSERT INTO tokens (id, hash, account, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    self.new.id,
-                    self.new.token.hash(),
-                    self.account,
-                    self.scopes,
-                    self.created,
-                    self.expires
+                &[
+                    (&self.new.id).into(),
+                    (&self.new.token.hash()).into(),
+                    (&self.account).into(),
+                    (&self.scopes).into(),
+                    self.created.into(),
+                    self.expires.into(),
                 ],
             )
             .map(drop)
-            .map_err(failed)
     }
 }
 
@@ -316,32 +308,29 @@ struct Held {
 }
 
 /// A token, those that it made in its own place, and those that these made in theirs, in this order.
-fn with_successors(at_once: &Connection, id: &str) -> Result<Vec<String>> {
-    let mut query = at_once
-        .prepare_cached("SELECT id FROM tokens WHERE rotated_from = ?1 ORDER BY created, id")
-        .map_err(failed)?;
+fn with_successors(at_once: &Session<'_>, id: &str) -> Result<Vec<String>> {
     let mut found = vec![id.to_owned()];
     let mut n_asked = 0;
     while let Some(id) = found.get(n_asked) {
-        let rows = query.query_map([id], |row| row.get(0)).map_err(failed)?;
-        let made = rows.collect::<rusqlite::Result<Vec<String>>>().map_err(failed)?;
+        let made = at_once.rows(
+            "SELECT id FROM tokens WHERE rotated_from = ?1 ORDER BY created, id",
+            &[id.into()],
+            |row| row.get(0),
+        )?;
         n_asked += 1;
-        found.extend(made);
+        found.extend::<Vec<String>>(made);
     }
     Ok(found)
 }
 
-fn held(at_once: &Connection, id: &str, now: DateTime<Utc>) -> Result<Option<Held>> {
-    at_once
-        .query_row(
-            "SELECT account, scopes, expires - created, is_exchanged FROM tokens WHERE id = ?1 AND revoked = 0 AND expires > ?2",
-            params![id, now.timestamp()],
-            |row| {
-                let days = row.get::<_, i64>(2)?.clamp(1, i64::from(VALID_DAYS_MAX) * 86_400);
-                let valid_days = u32::try_from((days + 86_399) / 86_400).unwrap_or(VALID_DAYS_MAX);
-                Ok(Held { account: row.get(0)?, scopes: row.get(1)?, valid_days, is_exchanged: row.get(3)? })
-            },
-        )
-        .optional()
-        .map_err(failed)
+fn held(at_once: &Session<'_>, id: &str, now: DateTime<Utc>) -> Result<Option<Held>> {
+    at_once.row(
+        "SELECT account, scopes, expires - created, is_exchanged FROM tokens WHERE id = ?1 AND revoked = 0 AND expires > ?2",
+        &[id.into(), now.timestamp().into()],
+        |row| {
+            let days = row.get::<i64>(2)?.clamp(1, i64::from(VALID_DAYS_MAX) * 86_400);
+            let valid_days = u32::try_from((days + 86_399) / 86_400).unwrap_or(VALID_DAYS_MAX);
+            Ok(Held { account: row.get(0)?, scopes: row.get(1)?, valid_days, is_exchanged: row.flag(3)? })
+        },
+    )
 }

@@ -29,7 +29,7 @@ use crate::{
 const SECRET: &str = "a secret that both sides know";
 
 /// What came to a receiver.
-struct Came {
+pub(crate) struct Came {
     headers: Vec<(String, String)>,
     body: String,
 }
@@ -39,13 +39,13 @@ impl Came {
         &self.headers.iter().find(|it| it.0 == name).unwrap_or_else(|| panic!("no {name}")).1
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// A program that is told, and answers with these statuses first and with 204 from then on.
-struct Receiver {
+pub(crate) struct Receiver {
     address: SocketAddr,
     came: mpsc::Receiver<Came>,
     is_over: Arc<AtomicBool>,
@@ -53,7 +53,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(statuses: &[u16]) -> Self {
+    pub(crate) fn new(statuses: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (send, came) = mpsc::sync_channel(100);
@@ -73,13 +73,22 @@ impl Receiver {
         Self { address, came, is_over, thread: Some(thread.unwrap()) }
     }
 
-    fn hook(&self) -> Hook {
-        Hook::new(&format!("http://{}/hook", self.address), SECRET).unwrap()
+    pub(crate) fn hook(&self) -> Hook {
+        Hook::new(&self.url(), SECRET).unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
     }
 
     #[track_caller]
-    fn next(&self) -> Came {
+    pub(crate) fn next(&self) -> Came {
         self.came.recv_timeout(Duration::from_secs(60)).expect("nothing came")
+    }
+
+    /// Whether nothing comes for so long.
+    pub(crate) fn is_quiet_for(&self, wait: Duration) -> bool {
+        self.came.recv_timeout(wait).is_err()
     }
 
     /// What comes as time goes on for the server: when it notes that something was refused, nobody sees.
@@ -137,7 +146,7 @@ fn withdraw(site: &Site, token: &Token, name: &str) -> u16 {
     site.ask(Method::POST, &path, Some(token), |it| it.json(&record)).status
 }
 
-fn push(site: &Site, token: &Token, name: &str) {
+pub(crate) fn push(site: &Site, token: &Token, name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let spec = nodedata_testkit::registry::ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 9, seed: 1 };
     nodedata_testkit::registry::write_shard(&folder.path().join("train-0.parquet"), &spec);

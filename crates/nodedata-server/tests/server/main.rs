@@ -13,6 +13,7 @@ mod limits;
 mod lists;
 mod manners;
 mod moves;
+mod nodes;
 mod numbers;
 mod oidc;
 mod oidc_groups;
