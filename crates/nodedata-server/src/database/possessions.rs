@@ -21,4 +21,14 @@ impl Database {
             .and_then(|mut it| it.exists(params![account, b3.0]))
             .map_err(failed)
     }
+
+    /// Notes that an account has shown the bytes of blobs: of all of them or of none.
+    pub(crate) fn note_possessions(&self, account: &str, blobs: &[B3]) -> Result<()> {
+        self.at_once(|at_once| {
+            let noted =
+                at_once.prepare_cached("INSERT OR IGNORE INTO possessions (account, b3) VALUES (?1, ?2)");
+            let mut noted = noted.map_err(failed)?;
+            blobs.iter().try_for_each(|b3| noted.execute(params![account, b3.0]).map(drop)).map_err(failed)
+        })
+    }
 }

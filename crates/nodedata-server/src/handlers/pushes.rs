@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
     B3, LEASE_SECONDS, Needed, PushRequest, Sender,
-    http::{NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, bitmap_of},
+    http::{NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, bitmap_of, unpack},
     layout,
     record::BlobRef,
     tree,
@@ -149,6 +149,24 @@ pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
     if n_parts == 1 {
         app.database.note_possession(account, &blob.b3)?;
     }
+    app.metrics.bytes_in.fetch_add(call.body.len() as u64, Ordering::Relaxed);
+    Ok(Reply::empty())
+}
+
+/// Small blobs that come together: each whole, and noted with the others.
+pub(crate) fn put_blobs(app: &App, call: &Call) -> Answered<Reply> {
+    may_send(app, call)?;
+    let damaged = |err: Error| match err.kind() {
+        ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),
+        ErrorKind::Limit => Refusal::of(422, "too-many-blobs", &err),
+        _ => err.into(),
+    };
+    let blobs = unpack(&call.body).map_err(damaged)?;
+    let account = call.principal.who();
+    blobs.iter().try_for_each(|(blob, _)| app.expect_announced(account, &blob.b3))?;
+    app.store.put_blobs(&blobs).map_err(damaged)?;
+    let shown: Vec<B3> = blobs.iter().map(|(blob, _)| blob.b3).collect();
+    app.database.note_possessions(account, &shown)?;
     app.metrics.bytes_in.fetch_add(call.body.len() as u64, Ordering::Relaxed);
     Ok(Reply::empty())
 }

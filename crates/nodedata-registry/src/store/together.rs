@@ -1,0 +1,64 @@
+//! Small blobs that come together.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use nodedata_core::{Error, ErrorKind, Result};
+use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
+
+use crate::{
+    bounded::BlobBytes,
+    layout,
+    record::BlobRef,
+    runtime::block_on,
+    store::{Store, check_digest, error::stalled},
+    tree,
+};
+
+/// Blobs that are written at once. In a folder each waits for the disk several times, and a journal ends many waits at once.
+const BLOBS_AT_ONCE: usize = 8;
+
+impl Store {
+    /// Takes whole blobs of one part each in. All of them are looked at before any is written.
+    ///
+    /// # Errors
+    /// `Corrupt` when one of them is another blob, or has several parts: then none was written; `Io`, `Denied`; `Limit` for a blob
+    /// that is said to be longer than any may be.
+    pub fn put_blobs(&self, blobs: &[(BlobRef, Bytes)]) -> Result<()> {
+        for (blob, bytes) in blobs {
+            BlobBytes::new("bytes", blob.bytes)?;
+            if bytes.len() as u64 != blob.bytes || tree::n_parts(blob.bytes) > 1 {
+                let message =
+                    format!("{} comes with others, and has {} bytes of {}", blob.b3, bytes.len(), blob.bytes);
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            check_digest(blob, bytes)?;
+        }
+        let objects = self.0.objects.objects()?;
+        let n_bytes = blobs.iter().map(|(blob, _)| blob.bytes).sum();
+        let puts = stream::iter(blobs.iter().map(|(blob, bytes)| self.put_one(&**objects, blob, bytes)));
+        let put = puts.buffer_unordered(BLOBS_AT_ONCE).try_collect::<()>();
+        block_on(n_bytes, put).map_err(stalled)?
+    }
+
+    /// Its tree first, so that no blob is ever without.
+    async fn put_one(&self, objects: &dyn ObjectStore, blob: &BlobRef, bytes: &Bytes) -> Result<()> {
+        if tree::n_grains(blob.bytes) > 0 {
+            let cvs = tree::grain_cvs(0, bytes);
+            self.create_one(objects, &layout::tree(&blob.b3), Bytes::from(tree::tree_bytes(&cvs))).await?;
+        }
+        self.create_one(objects, &layout::blob(&blob.b3), bytes.clone()).await
+    }
+
+    async fn create_one(&self, objects: &dyn ObjectStore, path: &str, bytes: Bytes) -> Result<()> {
+        self.count(1);
+        tracing::debug!(store = self.label(), path, bytes = bytes.len(), "put");
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match objects.put_opts(&self.at(path), PutPayload::from(bytes), options).await {
+            Ok(_)
+            | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(())
+            }
+            Err(err) => Err(self.failed("cannot write", path, &err)),
+        }
+    }
+}
