@@ -1,4 +1,5 @@
 mod error;
+mod here;
 mod local_upload;
 mod multipart_upload;
 mod objects;
@@ -214,6 +215,9 @@ impl Store {
     /// `Io`, `Denied`.
     pub fn heads(&self, paths: &[String]) -> Result<Vec<Option<ObjectInfo>>> {
         self.count(paths.len());
+        if let Some(found) = self.heads_here(paths) {
+            return Ok(found);
+        }
         let objects = self.0.objects.objects()?;
         let heads = stream::iter(paths.iter().map(|path| async move {
             match objects.head(&self.at(path)).await {
@@ -455,19 +459,6 @@ impl Store {
         match &self.0.uploads {
             Uploads::Local(uploads) => Some(uploads.root().to_owned()),
             Uploads::Multipart(_) => None,
-        }
-    }
-
-    /// Whether the store is a folder that has no object of that name. Whatever else is the case, and where nothing tells, is
-    /// for whoever reads it.
-    fn is_absent_here(&self, path: &str) -> bool {
-        match &self.0.uploads {
-            // A name that the library writes otherwise is no path.
-            Uploads::Local(uploads) if self.at(path).as_ref() == path => {
-                let found = std::fs::symlink_metadata(uploads.root().join(path));
-                found.is_err_and(|err| err.kind() == std::io::ErrorKind::NotFound)
-            }
-            Uploads::Local(_) | Uploads::Multipart(_) => false,
         }
     }
 

@@ -158,7 +158,6 @@ pub(crate) fn put_blobs(app: &App, call: &Call) -> Answered<Reply> {
     may_send(app, call)?;
     let damaged = |err: Error| match err.kind() {
         ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),
-        ErrorKind::Limit => Refusal::of(422, "too-many-blobs", &err),
         _ => err.into(),
     };
     let blobs = unpack(&call.body).map_err(damaged)?;
