@@ -317,7 +317,7 @@ pub(crate) const ROUTES: &[Route] = &[
         shared!(pushes::end),
     ),
     Route {
-        cost: 500,
+        cost: 4,
         ..put(
             "/v1/blobs",
             "putBlobs",

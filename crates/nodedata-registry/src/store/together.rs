@@ -10,12 +10,14 @@ use crate::{
     layout,
     record::BlobRef,
     runtime::block_on,
-    store::{Store, check_digest, error::stalled},
+    store::{Store, Uploads, check_digest, error::stalled},
     tree,
 };
 
-/// Blobs that are written at once. In a folder each waits for the disk several times, and a journal ends many waits at once.
-const BLOBS_AT_ONCE: usize = 8;
+/// Blobs of a folder that are written at once: each waits for the disk several times, which ends many waits as soon as one.
+const FILES_AT_ONCE: usize = 8;
+/// The same of a bucket, which is asked for other sets meanwhile.
+const OBJECTS_AT_ONCE: usize = 4;
 
 impl Store {
     /// Takes whole blobs of one part each in. All of them are looked at before any is written.
@@ -36,7 +38,11 @@ impl Store {
         let objects = self.0.objects.objects()?;
         let n_bytes = blobs.iter().map(|(blob, _)| blob.bytes).sum();
         let puts = stream::iter(blobs.iter().map(|(blob, bytes)| self.put_one(&**objects, blob, bytes)));
-        let put = puts.buffer_unordered(BLOBS_AT_ONCE).try_collect::<()>();
+        let n_at_once = match &self.0.uploads {
+            Uploads::Local(_) => FILES_AT_ONCE,
+            Uploads::Multipart(_) => OBJECTS_AT_ONCE,
+        };
+        let put = puts.buffer_unordered(n_at_once).try_collect::<()>();
         block_on(n_bytes, put).map_err(stalled)?
     }
 

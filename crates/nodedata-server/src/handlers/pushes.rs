@@ -1,6 +1,6 @@
 //! Pushes: what must be sent, and the parts that are sent.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Instant};
 
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
@@ -19,6 +19,9 @@ use crate::{
     reply::Reply,
     views::DatasetView,
 };
+
+/// What each blob costs that comes with others, in units: as much as one that comes alone.
+const BLOB_COST: u64 = 4;
 
 pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
@@ -161,6 +164,8 @@ pub(crate) fn put_blobs(app: &App, call: &Call) -> Answered<Reply> {
         _ => err.into(),
     };
     let blobs = unpack(&call.body).map_err(damaged)?;
+    // How many there are, only the body tells.
+    app.charge(&call.asker, BLOB_COST * blobs.len() as u64, Instant::now())?;
     let account = call.principal.who();
     blobs.iter().try_for_each(|(blob, _)| app.expect_announced(account, &blob.b3))?;
     app.store.put_blobs(&blobs).map_err(damaged)?;
