@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use nodedata_core::Result;
 use nodedata_registry::B3;
 use rusqlite::params;
@@ -30,5 +32,19 @@ impl Database {
             let mut noted = noted.map_err(failed)?;
             blobs.iter().try_for_each(|b3| noted.execute(params![account, b3.0]).map(drop)).map_err(failed)
         })
+    }
+
+    /// Of which blobs an account has shown the bytes.
+    pub(crate) fn possessed(&self, account: &str, blobs: &BTreeSet<B3>) -> Result<BTreeSet<B3>> {
+        let connection = self.lock();
+        let query = connection.prepare_cached("SELECT 1 FROM possessions WHERE account = ?1 AND b3 = ?2");
+        let mut query = query.map_err(failed)?;
+        let mut found = BTreeSet::new();
+        for b3 in blobs {
+            if query.exists(params![account, b3.0]).map_err(failed)? {
+                found.insert(*b3);
+            }
+        }
+        Ok(found)
     }
 }

@@ -63,11 +63,13 @@ fn needed(
     app.direct.announce(&lease)?;
     let paths: Vec<String> = request.blobs.iter().map(|it| layout::blob(&it.b3)).collect();
     let found = app.store.heads(&paths)?;
+    let blobs = request.blobs.iter().map(|it| it.b3);
+    let others: BTreeSet<B3> = blobs.filter(|b3| view.is_none_or(|it| !it.has_blob(b3))).collect();
+    let shown = app.database.possessed(account, &others)?;
     let mut need = Vec::new();
     let mut seen = BTreeSet::new();
     for (blob, found) in request.blobs.iter().zip(found).filter(|(blob, _)| seen.insert(blob.b3)) {
-        let is_known =
-            view.is_some_and(|it| it.has_blob(&blob.b3)) || app.database.possesses(account, &blob.b3)?;
+        let is_known = !others.contains(&blob.b3) || shown.contains(&blob.b3);
         if is_known && found.is_some_and(|it| it.bytes == blob.bytes) {
             continue;
         }
