@@ -1,4 +1,5 @@
 mod error;
+mod files;
 mod here;
 mod local_upload;
 mod multipart_upload;

@@ -32,7 +32,7 @@ const IDLE: Duration = Duration::from_millis(10);
 /// Longest blob that is sent with others. A longer one is worth a request of its own.
 const SMALL_BYTES_MAX: u64 = GRAIN_BYTES;
 /// Most blobs that are sent together, and most bytes of them.
-const TOGETHER_MAX: usize = 128;
+const TOGETHER_MAX: usize = 256;
 const TOGETHER_BYTES_MAX: u64 = 4 << 20;
 
 /// What was sent.

@@ -1,5 +1,7 @@
 //! Small blobs that come together.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nodedata_core::{Error, ErrorKind, Result};
@@ -10,13 +12,15 @@ use crate::{
     layout,
     record::BlobRef,
     runtime::block_on,
-    store::{Store, Uploads, check_digest, error::stalled},
+    store::{
+        Store, Uploads, check_digest,
+        error::stalled,
+        files::{NewFile, create_files},
+    },
     tree,
 };
 
-/// Blobs of a folder that are written at once: each waits for the disk several times, which ends many waits as soon as one.
-const FILES_AT_ONCE: usize = 8;
-/// The same of a bucket, which is asked for other sets meanwhile.
+/// Blobs of a bucket that are written at once; it is asked for other sets meanwhile.
 const OBJECTS_AT_ONCE: usize = 4;
 
 impl Store {
@@ -35,15 +39,35 @@ impl Store {
             }
             check_digest(blob, bytes)?;
         }
+        match &self.0.uploads {
+            Uploads::Local(uploads) => self.put_files(uploads.root(), blobs),
+            Uploads::Multipart(_) => self.put_objects(blobs),
+        }
+    }
+
+    /// Trees first, so that no blob is ever without.
+    fn put_files(&self, root: &Path, blobs: &[(BlobRef, Bytes)]) -> Result<()> {
+        let with_tree = blobs.iter().filter(|(blob, _)| tree::n_grains(blob.bytes) > 0);
+        let trees = with_tree.map(|(blob, bytes)| {
+            let cvs = tree::grain_cvs(0, bytes);
+            NewFile { path: layout::tree(&blob.b3).into(), bytes: tree::tree_bytes(&cvs).into() }
+        });
+        let whole = blobs
+            .iter()
+            .map(|(blob, bytes)| NewFile { path: layout::blob(&blob.b3).into(), bytes: bytes.clone() });
+        for files in [trees.collect::<Vec<_>>(), whole.collect()] {
+            self.count(files.len());
+            tracing::debug!(store = self.label(), files = files.len(), "put");
+            create_files(root, &files)?;
+        }
+        Ok(())
+    }
+
+    fn put_objects(&self, blobs: &[(BlobRef, Bytes)]) -> Result<()> {
         let objects = self.0.objects.objects()?;
         let n_bytes = blobs.iter().map(|(blob, _)| blob.bytes).sum();
         let puts = stream::iter(blobs.iter().map(|(blob, bytes)| self.put_one(&**objects, blob, bytes)));
-        let n_at_once = match &self.0.uploads {
-            Uploads::Local(_) => FILES_AT_ONCE,
-            Uploads::Multipart(_) => OBJECTS_AT_ONCE,
-        };
-        let put = puts.buffer_unordered(n_at_once).try_collect::<()>();
-        block_on(n_bytes, put).map_err(stalled)?
+        block_on(n_bytes, puts.buffer_unordered(OBJECTS_AT_ONCE).try_collect::<()>()).map_err(stalled)?
     }
 
     /// Its tree first, so that no blob is ever without.
