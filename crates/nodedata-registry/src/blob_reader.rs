@@ -1,6 +1,9 @@
 mod mapped;
+mod verified;
 
 use std::{ops::Range, sync::Arc};
+
+pub use verified::VerifiedGrains;
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, ReadAt, Result};

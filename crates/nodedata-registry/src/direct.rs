@@ -183,6 +183,11 @@ impl Remote for Direct {
         self.store.upload_part(blob, part, bytes)
     }
 
+    fn upload_blobs(&self, blobs: &[(BlobRef, Bytes)]) -> Result<()> {
+        self.ready_to_write()?;
+        self.store.put_blobs(blobs)
+    }
+
     fn seal(&self, blob: &BlobRef) -> Result<()> {
         self.store.seal(blob)
     }

@@ -1,4 +1,5 @@
 use std::{
+    fs::Metadata,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -51,31 +52,34 @@ impl FileIdentity {
     /// # Errors
     /// `Io`.
     pub fn of(path: &Path) -> Result<Option<Self>> {
-        let found = std::fs::metadata(path).map_err(|err| read_error(path, err))?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "tells whether the file's own times can be trusted yet"
-            )]
-            let now = std::time::SystemTime::now();
-            let age = found.modified().ok().and_then(|it| now.duration_since(it).ok());
-            Ok(Some(Self {
-                n_bytes: found.len(),
-                device: found.dev(),
-                inode: found.ino(),
-                modified_ns: nanos(found.mtime(), found.mtime_nsec()),
-                changed_ns: nanos(found.ctime(), found.ctime_nsec()),
-                unsettled: age.is_none_or(|it| it < UNSETTLED),
-            }))
-        }
-        #[cfg(not(unix))]
-        {
-            drop(found);
-            Ok(None)
-        }
+        std::fs::metadata(path).map(|it| Self::from_metadata(&it)).map_err(|err| read_error(path, err))
+    }
+
+    /// The identity of what is said of a file.
+    #[cfg(unix)]
+    pub(crate) fn from_metadata(found: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tells whether the file's own times can be trusted yet"
+        )]
+        let now = std::time::SystemTime::now();
+        let age = found.modified().ok().and_then(|it| now.duration_since(it).ok());
+        Some(Self {
+            n_bytes: found.len(),
+            device: found.dev(),
+            inode: found.ino(),
+            modified_ns: nanos(found.mtime(), found.mtime_nsec()),
+            changed_ns: nanos(found.ctime(), found.ctime_nsec()),
+            unsettled: age.is_none_or(|it| it < UNSETTLED),
+        })
+    }
+
+    /// The identity of what is said of a file: other systems have none.
+    #[cfg(not(unix))]
+    pub(crate) fn from_metadata(_: &Metadata) -> Option<Self> {
+        None
     }
 
     fn key(&self) -> Vec<u8> {

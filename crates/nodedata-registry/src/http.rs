@@ -13,6 +13,7 @@ mod issuer;
 #[cfg(feature = "remote")]
 mod login_client;
 mod opened;
+mod packed;
 mod problem;
 #[cfg(feature = "remote")]
 mod roles_client;
@@ -28,6 +29,7 @@ pub use client::HttpRemote;
 pub use device::DeviceLogin;
 pub use issuer::{Discovery, ISSUER_BYTES_MAX, IssuerUrl};
 pub use opened::{at_server, server_name};
+pub use packed::{PACKED_BLOBS_MAX, pack, unpack};
 pub use problem::{CUT_BODY, PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{

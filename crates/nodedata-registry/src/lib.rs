@@ -39,7 +39,7 @@ mod store;
 mod tables;
 mod tree_cache;
 
-pub use blob_reader::{BlobReader, Prefetched, read_ref, read_whole};
+pub use blob_reader::{BlobReader, Prefetched, VerifiedGrains, read_ref, read_whole};
 pub use bounded::{
     BLOB_BYTES_MAX, BlobBytes, Bounded, POSITION_MAX, PUSH_BLOBS_MAX, PUSH_PARTS_MAX, Position, at_most,
 };

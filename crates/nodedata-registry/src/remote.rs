@@ -47,7 +47,17 @@ pub trait Remote: Send + Sync {
     /// `Io` when a later try may succeed, `Denied`; `Corrupt` when the part has another length.
     fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()>;
 
-    /// Ends the upload of a blob: checks that the parts are the blob, and gives it its name.
+    /// Sends whole blobs of one part each together: as many small ones, they need not each cost a question. When it returns, all of
+    /// them are there; when it fails, any of them may be.
+    ///
+    /// # Errors
+    /// As [`Self::upload_part`]; `Corrupt` when one of them is another blob, or has several parts.
+    fn upload_blobs(&self, blobs: &[(BlobRef, Bytes)]) -> Result<()> {
+        blobs.iter().try_for_each(|(blob, bytes)| self.upload_part(blob, 0, bytes.clone()))
+    }
+
+    /// Ends the upload of a blob: checks that the parts are the blob, and gives it its name. One of a single part has it with that
+    /// part.
     ///
     /// # Errors
     /// `Corrupt` when they are not: the parts concerned are forgotten and must be sent again. `Io`, `Denied`.

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use nodedata_core::{Error, ErrorKind, Locus, ReadAt as _, Result};
+use nodedata_core::{Error, ErrorKind, Locus, ReadAt as _};
 use nodedata_registry::{
     B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Position, Revision, RevisionEntry, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
@@ -334,19 +334,13 @@ impl Candidate<'_> {
         view: Option<&DatasetView>,
         blobs: impl Iterator<Item = &'b B3>,
     ) -> Answered<()> {
-        for b3 in blobs {
-            if view.is_none_or(|it| !it.has_blob(b3)) && !self.possesses(b3)? {
-                return Err(not_shown(b3));
-            }
-        }
-        Ok(())
-    }
-
-    fn possesses(&self, b3: &B3) -> Result<bool> {
-        match &self.principal.account {
-            Some(account) => self.app.database.possesses(account, b3),
-            None => Ok(false),
-        }
+        let others: BTreeSet<B3> =
+            blobs.filter(|b3| view.is_none_or(|it| !it.has_blob(b3))).copied().collect();
+        let shown = match &self.principal.account {
+            Some(account) => self.app.database.possessed(account, &others)?,
+            None => BTreeSet::new(),
+        };
+        others.difference(&shown).next().map_or(Ok(()), |b3| Err(not_shown(b3)))
     }
 
     /// The number must not claim less than what changed.

@@ -8,7 +8,7 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
-    Direct, Remote, Store,
+    Direct, Remote, Store, VerifiedGrains,
     gate::{AuditEvent, Outcome},
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct App {
     pub(crate) direct: Direct,
     /// The store, as what reads revisions from it holds it.
     pub(crate) remote: Arc<dyn Remote>,
+    /// What of its blobs was verified lately.
+    pub(crate) verified: VerifiedGrains,
     pub(crate) database: Database,
     pub(crate) options: ServerOptions,
     pub(crate) catalog: Arc<Catalog>,
@@ -72,6 +74,7 @@ impl App {
         let shares = |all, each, n_each| Shares::new(all, each, n_each, limits.stalled_after);
         Ok(Self {
             remote: direct.shared(),
+            verified: VerifiedGrains::default(),
             direct,
             store,
             views: Views::new(database.clone(), Arc::clone(&catalog)),

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -13,9 +13,10 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::http::Token;
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     app::App,
@@ -28,7 +29,8 @@ use crate::{
     page::{error_page, session_of},
     principal::Principal,
     refusal::{Answered, Refusal},
-    routes::{ROUTES, Route},
+    reply::Reply,
+    routes::{self, ROUTES, Route},
 };
 
 /// What a guess at a token costs whoever makes it.
@@ -112,10 +114,32 @@ async fn answer(
     parts: &mut Parts,
     body: Body,
     who: &mut String,
-) -> Answered<crate::reply::Reply> {
-    let intake = Intake::new(app, parts);
+) -> Answered<Reply> {
+    let intake = Arc::new(Intake::new(app, parts));
     let cost = route.cost_of(intake.body_bytes(&body));
-    let (principal, asker) = match identify(app, route, parts, &intake, cost).await {
+    let asking = match Asking::of(app, route, parts, &intake, cost) {
+        Ok(it) => it,
+        Err(refusal) => {
+            intake.drain(body).await;
+            return Err(refusal);
+        }
+    };
+    if route.body == routes::Body::Nothing && asking.token.is_some() {
+        let said = said_of(parts).await;
+        let (asked_by, answered) = answer_at_once(app, asking, said).await?;
+        *who = asked_by;
+        if answered.is_err() {
+            intake.drain(body).await;
+        }
+        return answered;
+    }
+    let found = if asking.token.is_some() {
+        let found = tokio::task::spawn_blocking(move || asking.identify()).await;
+        found.unwrap_or_else(|_| Err(failed().into()))
+    } else {
+        asking.identify()
+    };
+    let (principal, asker) = match found {
         Ok(it) => it,
         Err(refusal) => {
             intake.drain(body).await;
@@ -123,18 +147,8 @@ async fn answer(
         }
     };
     principal.who().clone_into(who);
-    let params = RawPathParams::from_request_parts(parts, &()).await;
-    let params: BTreeMap<String, String> = match &params {
-        Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        Err(_) => return Err(Refusal::missing("path")),
-    };
-    let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
-    let query = query.map_err(|_| Refusal::missing("query"))?.0;
-    let is_head = parts.method == Method::HEAD;
-    // Without that header it is a cookie that says who asks.
-    let has_session = principal.account.is_some() && !parts.headers.contains_key(header::AUTHORIZATION);
-    let said = Said { params, query, headers: std::mem::take(&mut parts.headers) };
-    if let Some(refusal) = route.numbers.iter().find_map(|it| it.of(&said).err()) {
+    let asked = said_of(parts).await?;
+    if let Err(refusal) = asked.check_numbers(route) {
         intake.drain(body).await;
         return Err(refusal);
     }
@@ -143,19 +157,50 @@ async fn answer(
         Ok(read) => read?,
         Err(_) => return Err(Refusal::slow_body()),
     };
-    let call = Call { principal, asker, said, body, has_session, is_head };
+    let call = asked.call(principal, asker, body);
     let app = Arc::clone(app);
     let handled = tokio::task::spawn_blocking(move || {
         // Held until the handler is done with the body, whoever still waits for it.
         let _share = share;
-        if route.method != "GET" {
-            app.expect_notes()?;
-        }
-        let reply = (route.handler)(&app, &call)?;
-        Ok::<_, Refusal>(if route.method == "GET" { validated(reply, &call.said.headers) } else { reply })
+        handle(&app, route, &call)
     });
+    in_time(limit, handled).await?
+}
+
+/// Answers a request without a body: the thread that finds out who asks answers it as well. For a short range, the way from thread to
+/// thread is much of what it costs. Says who asked, where that was found out.
+async fn answer_at_once(
+    app: &Arc<App>,
+    asking: Asking,
+    said: Answered<AskedFor>,
+) -> Answered<(String, Answered<Reply>)> {
+    let limit = app.options.limits.request_timeout;
+    let app = Arc::clone(app);
+    let handled = tokio::task::spawn_blocking(move || {
+        let mut who = "anonymous".to_owned();
+        let answered = asking.identify().and_then(|(principal, asker)| {
+            principal.who().clone_into(&mut who);
+            let asked = said?;
+            asked.check_numbers(asking.route)?;
+            handle(&app, asking.route, &asked.call(principal, asker, Bytes::new()))
+        });
+        (who, answered)
+    });
+    in_time(limit, handled).await
+}
+
+fn handle(app: &Arc<App>, route: &Route, call: &Call) -> Answered<Reply> {
+    if route.method != "GET" {
+        app.expect_notes()?;
+    }
+    let reply = (route.handler)(app, call)?;
+    Ok(if route.method == "GET" { validated(reply, &call.said.headers) } else { reply })
+}
+
+/// What a thread came to, where it ends in time.
+async fn in_time<T>(limit: Duration, handled: JoinHandle<T>) -> Answered<T> {
     match timeout(limit, handled).await {
-        Ok(Ok(answered)) => answered,
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) => {
             let message = "the server failed on this request";
             Err(Refusal::new(500, "internal", message, "tell the operator the time and what was asked"))
@@ -164,50 +209,99 @@ async fn answer(
     }
 }
 
-/// Who asks, and whom limits count a request of so many units to, within those limits.
-async fn identify(
-    app: &Arc<App>,
+/// What a request asks for, as its head says it.
+struct AskedFor {
+    said: Said,
+    has_authorization: bool,
+    is_head: bool,
+}
+
+async fn said_of(parts: &mut Parts) -> Answered<AskedFor> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params: BTreeMap<String, String> = match &params {
+        Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        Err(_) => return Err(Refusal::missing("path")),
+    };
+    let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
+    let query = query.map_err(|_| Refusal::missing("query"))?.0;
+    let has_authorization = parts.headers.contains_key(header::AUTHORIZATION);
+    let said = Said { params, query, headers: std::mem::take(&mut parts.headers) };
+    Ok(AskedFor { said, has_authorization, is_head: parts.method == Method::HEAD })
+}
+
+impl AskedFor {
+    fn check_numbers(&self, route: &Route) -> Answered<()> {
+        route.numbers.iter().try_for_each(|it| it.of(&self.said).map(drop))
+    }
+
+    fn call(self, principal: Principal, asker: Asker, body: Bytes) -> Call {
+        // Without that header it is a cookie that says who asks.
+        let has_session = principal.account.is_some() && !self.has_authorization;
+        Call { principal, asker, said: self.said, body, has_session, is_head: self.is_head }
+    }
+}
+
+/// A request of somebody who is to be found out.
+struct Asking {
+    app: Arc<App>,
     route: &'static Route,
-    parts: &Parts,
-    intake: &Intake,
+    intake: Arc<Intake>,
     cost: u64,
-) -> Answered<(Principal, Asker)> {
-    let address = Asker::at(intake.client(&parts.headers));
-    let sent = token_of(&parts.headers, route.is_page)?;
-    let is_session = sent.is_none();
-    let Some(token) = sent.or_else(|| session_of(app, &parts.headers).filter(|_| route.is_page)) else {
-        intake.admit(&address, cost)?;
-        return if route.needs_token() {
-            Err(Refusal::no_token())
-        } else {
-            Ok((Principal::anonymous(), address))
+    address: Asker,
+    token: Option<Token>,
+    /// Whether a cookie holds the token.
+    is_session: bool,
+}
+
+impl Asking {
+    fn of(
+        app: &Arc<App>,
+        route: &'static Route,
+        parts: &Parts,
+        intake: &Arc<Intake>,
+        cost: u64,
+    ) -> Answered<Self> {
+        let address = Asker::at(intake.client(&parts.headers));
+        let sent = token_of(&parts.headers, route.is_page)?;
+        let is_session = sent.is_none();
+        let token = sent.or_else(|| session_of(app, &parts.headers).filter(|_| route.is_page));
+        let (app, intake) = (Arc::clone(app), Arc::clone(intake));
+        Ok(Self { app, route, intake, cost, address, token, is_session })
+    }
+
+    /// Who asks, and whom limits count a request of so many units to, within those limits. With a token, the database is asked.
+    fn identify(&self) -> Answered<(Principal, Asker)> {
+        let Self { app, route, intake, cost, address, token, is_session } = self;
+        let Some(token) = token else {
+            intake.admit(address, *cost)?;
+            return if route.needs_token() {
+                Err(Refusal::no_token())
+            } else {
+                Ok((Principal::anonymous(), address.clone()))
+            };
         };
-    };
-    app.expect_whole()?;
-    let asked = Arc::clone(app);
-    let found =
-        tokio::task::spawn_blocking(move || asked.database.principal_of(&token, asked.options.clock.now()));
-    let found = found.await.map_err(|_| Error::new(ErrorKind::Io, "the server failed on this request"))??;
-    let Some(principal) = found else {
-        // Guesses count for their address.
-        intake.admit(&address, cost + GUESS_COST)?;
-        if is_session && !route.needs_token() {
-            // A login that is over is none, and no mistake of whoever asks.
-            return Ok((Principal::anonymous(), address));
-        }
-        let fix = "ask the operator for a new one";
-        let mut refusal =
-            Refusal::new(401, "token-unknown", "the token is unknown, taken back, or over", fix);
-        refusal.challenge = route.is_page;
-        let asked = Arc::clone(app);
-        let noted = tokio::task::spawn_blocking(move || {
-            asked.denied::<(Principal, Asker)>(&Principal::anonymous(), "token", None, refusal)
-        });
-        return noted.await.map_err(|_| Error::new(ErrorKind::Io, "the server failed on this request"))?;
-    };
-    let asker = Asker::Account(principal.who().to_owned());
-    intake.admit(&asker, cost)?;
-    Ok((principal, asker))
+        app.expect_whole()?;
+        let Some(principal) = app.database.principal_of(token, app.options.clock.now())? else {
+            // Guesses count for their address.
+            intake.admit(address, *cost + GUESS_COST)?;
+            if *is_session && !route.needs_token() {
+                // A login that is over is none, and no mistake of whoever asks.
+                return Ok((Principal::anonymous(), address.clone()));
+            }
+            let fix = "ask the operator for a new one";
+            let mut refusal =
+                Refusal::new(401, "token-unknown", "the token is unknown, taken back, or over", fix);
+            refusal.challenge = route.is_page;
+            return app.denied(&Principal::anonymous(), "token", None, refusal);
+        };
+        let asker = Asker::Account(principal.who().to_owned());
+        intake.admit(&asker, *cost)?;
+        Ok((principal, asker))
+    }
+}
+
+fn failed() -> Error {
+    Error::new(ErrorKind::Io, "the server failed on this request")
 }
 
 /// The token of a request. As a password it is taken on pages only: browsers send passwords along with

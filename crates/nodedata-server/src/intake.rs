@@ -37,6 +37,24 @@ pub(crate) struct Intake {
     slot: Option<Arc<Slot>>,
 }
 
+impl App {
+    /// Counts units of cost to whoever asks.
+    ///
+    /// # Errors
+    /// 429 when they are beyond what it may use.
+    pub(crate) fn charge(&self, asker: &Asker, cost: u64, now: Instant) -> Answered<()> {
+        self.limiter.admit(asker, cost, now).map_err(|seconds| {
+            self.metrics.rate_refusals.fetch_add(1, Ordering::Relaxed);
+            let message = format!("too much was asked for: this costs {cost} units");
+            let mut refusal = Refusal::new(429, "rate", message, "wait as long as `Retry-After` says");
+            refusal.retry_after = Some(seconds);
+            refusal
+        })?;
+        self.metrics.cost.fetch_add(cost, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 impl Intake {
     pub(crate) fn new(app: &Arc<App>, parts: &Parts) -> Self {
         Self { app: Arc::clone(app), slot: parts.extensions.get::<Arc<Slot>>().cloned() }
@@ -56,15 +74,8 @@ impl Intake {
 
     /// Lets a request in, within the rate and the connections of whoever asks.
     pub(crate) fn admit(&self, asker: &Asker, cost: u64) -> Answered<()> {
-        let (app, now) = (&self.app, Instant::now());
-        app.limiter.admit(asker, cost, now).map_err(|seconds| {
-            app.metrics.rate_refusals.fetch_add(1, Ordering::Relaxed);
-            let message = format!("too much was asked for: this costs {cost} units");
-            let mut refusal = Refusal::new(429, "rate", message, "wait as long as `Retry-After` says");
-            refusal.retry_after = Some(seconds);
-            refusal
-        })?;
-        app.metrics.cost.fetch_add(cost, Ordering::Relaxed);
+        let now = Instant::now();
+        self.app.charge(asker, cost, now)?;
         let Some(slot) = &self.slot else { return Ok(()) };
         slot.hold(asker, now).map_err(|_| {
             let message = "all the connections that one may have are busy";

@@ -318,6 +318,17 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route {
         cost: 4,
+        ..put(
+            "/v1/blobs",
+            "putBlobs",
+            "Sends small blobs together: of each its BLAKE3 (32 bytes), its length (8, the least first), its bytes",
+            "push",
+            Body::Bytes,
+            shared!(pushes::put_blobs),
+        )
+    },
+    Route {
+        cost: 4,
         numbers: &[numbers::PART, numbers::BYTES_OF_PART],
         ..put(
             "/v1/blobs/{b3}/parts/{part}",

@@ -25,6 +25,7 @@ pub fn conformance(remote: &Arc<dyn Remote>, owner: &str) {
     records::nothing_is_there(&**remote, &name("nothing"));
     parts::any_order_any_number_of_times(&**remote, &name("parts"));
     parts::other_bytes_are_refused(&**remote, &name("lies"));
+    parts::small_blobs_come_together(&**remote, &name("together"));
     records::one_record_has_a_number(remote, &name("race"));
     creation::what_was_said_then_is_taken_over(remote, &name("begun"));
     pushes::what_is_pushed_is_pulled(remote, &name("round"));

@@ -1,7 +1,10 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -16,6 +19,7 @@ use crate::{
         bitmap::parts_in,
         exchange::{Answer, Exchange, Failure, Question, is_encrypted_or_local},
         opened::server_name,
+        packed::pack,
         side_by_side::side_by_side,
         token::Token,
         wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PUSH, PushAnswer},
@@ -36,6 +40,8 @@ pub struct HttpRemote {
     label: String,
     /// By blob: the push that it is sent for.
     pushes: Mutex<BTreeMap<B3, String>>,
+    /// Whether it takes blobs together, as far as is known. Servers of earlier versions do not.
+    takes_packed: AtomicBool,
 }
 
 impl std::fmt::Debug for HttpRemote {
@@ -69,7 +75,12 @@ impl HttpRemote {
             base.set_path(&format!("{}/", base.path()));
         }
         let label = server_name(&base);
-        Ok(Self { exchange: Exchange::new(base, token)?, label, pushes: Mutex::default() })
+        Ok(Self {
+            exchange: Exchange::new(base, token)?,
+            label,
+            pushes: Mutex::default(),
+            takes_packed: AtomicBool::new(true),
+        })
     }
 
     pub(super) fn get(&self, path: String) -> Result<Answer> {
@@ -152,6 +163,26 @@ impl Remote for HttpRemote {
         question.body = Some(bytes);
         self.exchange.ask(&self.for_push(question, blob))?;
         Ok(())
+    }
+
+    fn upload_blobs(&self, blobs: &[(BlobRef, Bytes)]) -> Result<()> {
+        let one_by_one =
+            || blobs.iter().try_for_each(|(blob, bytes)| self.upload_part(blob, 0, bytes.clone()));
+        if blobs.len() < 2 || !self.takes_packed.load(Ordering::Relaxed) {
+            return one_by_one();
+        }
+        let mut question = Question::new(Method::PUT, "v1/blobs").work();
+        question.media_type = "application/octet-stream";
+        question.body = Some(pack(blobs));
+        match self.exchange.ask(&question) {
+            Ok(_) => Ok(()),
+            // One of an earlier version, or one that takes shorter bodies.
+            Err(Failure::Told(problem)) if matches!(problem.status, 404 | 405 | 413) => {
+                self.takes_packed.store(false, Ordering::Relaxed);
+                one_by_one()
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     fn seal(&self, blob: &BlobRef) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::{
     push::pace::{Pace, TRIES_MAX, WORKERS_MAX},
     record::BlobRef,
     remote::{Needed, Remote},
-    tree,
+    tree::{self, GRAIN_BYTES},
 };
 
 /// How often blobs whose parts did not add up are sent again.
@@ -28,6 +28,12 @@ const ROUNDS_MAX: usize = 3;
 const GIVE_UP: Duration = Duration::from_secs(300);
 /// How often a worker that may not send looks again.
 const IDLE: Duration = Duration::from_millis(10);
+
+/// Longest blob that is sent with others. A longer one is worth a request of its own.
+const SMALL_BYTES_MAX: u64 = GRAIN_BYTES;
+/// Most blobs that are sent together, and most bytes of them.
+const TOGETHER_MAX: usize = 256;
+const TOGETHER_BYTES_MAX: u64 = 4 << 20;
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,14 +70,28 @@ pub(crate) fn send(
     Ok(sent)
 }
 
-/// A part to send.
-struct Task<'a> {
-    blob: &'a BlobRef,
-    origin: &'a Origin,
-    /// Position of the blob in the list.
-    at: usize,
-    /// `None` seals a blob whose parts are all there.
-    part: Option<u32>,
+/// What one worker does at a time.
+enum Task<'a> {
+    /// Sends a part of the blob at a position of the list.
+    Part { blob: &'a BlobRef, origin: &'a Origin, at: usize, part: u32 },
+    /// Ends the upload of a blob whose parts are all there.
+    Seal(&'a BlobRef),
+    /// Sends small blobs whole.
+    Together(Vec<(&'a BlobRef, &'a Origin)>),
+}
+
+impl Task<'_> {
+    /// Bytes that it sends.
+    fn n_bytes(&self) -> u64 {
+        match self {
+            Self::Part { blob, part, .. } => {
+                let range = tree::part_range(blob.bytes, *part);
+                range.end - range.start
+            }
+            Self::Seal(_) => 0,
+            Self::Together(blobs) => blobs.iter().map(|(blob, _)| blob.bytes).sum(),
+        }
+    }
 }
 
 /// Sends each part once. Returns the bytes sent, and why a blob could not be sealed, if one could not.
@@ -83,20 +103,33 @@ fn round_of(
 ) -> Result<(u64, Option<Error>)> {
     let mut tasks = VecDeque::new();
     let mut left = Vec::with_capacity(need.len());
+    let (mut together, mut n_together) = (Vec::new(), 0);
     for (at, Needed { blob, have }) in need.iter().enumerate() {
         let origin = sources.get(&blob.b3).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the registry has lost the blob {}", blob.b3))
                 .with_hint("`node-data store fsck` says what else is missing; push the whole folder again")
         })?;
+        if blob.bytes <= SMALL_BYTES_MAX {
+            if together.len() == TOGETHER_MAX || n_together + blob.bytes > TOGETHER_BYTES_MAX {
+                tasks.push_back(Task::Together(std::mem::take(&mut together)));
+                n_together = 0;
+            }
+            n_together += blob.bytes;
+            together.push((blob, origin));
+            left.push(AtomicU64::new(0));
+            continue;
+        }
         let missing: Vec<u32> = (0..tree::n_parts(blob.bytes)).filter(|it| !have.contains(it)).collect();
         left.push(AtomicU64::new(missing.len() as u64));
         if missing.is_empty() {
-            tasks.push_back(Task { blob, origin, at, part: None });
+            tasks.push_back(Task::Seal(blob));
         }
-        tasks.extend(missing.into_iter().map(|part| Task { blob, origin, at, part: Some(part) }));
+        tasks.extend(missing.into_iter().map(|part| Task::Part { blob, origin, at, part }));
     }
-    let planned = tasks.iter().filter_map(|it| it.part.map(|part| tree::part_range(it.blob.bytes, part)));
-    progress.planned(planned.map(|it| it.end - it.start).sum());
+    if !together.is_empty() {
+        tasks.push_back(Task::Together(together));
+    }
+    progress.planned(tasks.iter().map(Task::n_bytes).sum());
     let workers = tasks.len().clamp(1, WORKERS_MAX);
     let shared = Shared {
         remote,
@@ -158,17 +191,39 @@ impl<'a> Shared<'a> {
 
     fn one(&self, task: &Task<'a>) -> Result<()> {
         self.progress.go_on()?;
-        let Some(part) = task.part else { return self.seal(task.blob) };
-        let bytes = read_part(task.origin, task.blob, part)?;
-        let n_bytes = bytes.len() as u64;
-        self.tried(|| self.remote.upload_part(task.blob, part, bytes.clone()))
-            .map_err(|err| err.at(place(task.origin)))?;
+        match task {
+            Task::Seal(blob) => return self.seal(blob),
+            Task::Part { blob, origin, part, .. } => {
+                let bytes = read_part(origin, blob, *part)?;
+                self.tried(|| self.remote.upload_part(blob, *part, bytes.clone()))
+                    .map_err(|err| err.at(place(origin)))?;
+            }
+            Task::Together(blobs) => {
+                let read =
+                    |(blob, origin): &(&BlobRef, &Origin)| Ok(((*blob).clone(), read_part(origin, blob, 0)?));
+                let whole = blobs.iter().map(read).collect::<Result<Vec<(BlobRef, Bytes)>>>()?;
+                self.tried(|| self.remote.upload_blobs(&whole)).map_err(|err| {
+                    // One of them may be another than was hashed.
+                    let other = whole.iter().position(|(blob, bytes)| B3::of(bytes) != blob.b3);
+                    match other.and_then(|it| blobs.get(it)) {
+                        Some((_, origin)) => err.at(place(origin)),
+                        None => err,
+                    }
+                })?;
+            }
+        }
+        let n_bytes = task.n_bytes();
         self.pace.sent(n_bytes);
         self.n_bytes.fetch_add(n_bytes, Ordering::Relaxed);
         self.progress.advanced(n_bytes, 0);
-        match self.left[task.at].fetch_sub(1, Ordering::AcqRel) {
-            1 => self.seal(task.blob),
-            _ => Ok(()),
+        match task {
+            // A blob of one part is whole with it.
+            Task::Part { blob, at, .. }
+                if self.left[*at].fetch_sub(1, Ordering::AcqRel) == 1 && tree::n_parts(blob.bytes) > 1 =>
+            {
+                self.seal(blob)
+            }
+            Task::Part { .. } | Task::Seal(_) | Task::Together(_) => Ok(()),
         }
     }
 

@@ -145,3 +145,49 @@ fn a_length_is_only_a_word() {
     assert!(err.to_string().contains("8191 parts of"), "{err}");
     assert!(err.to_string().contains("the first is part 0"), "{err}");
 }
+
+#[test]
+fn a_folder_tells_of_its_objects_as_the_library_does() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("outside"), "x").unwrap();
+    let location = StoreLocation::Folder(dir.path().join("store"));
+    let store = Store::open(&location, &OpenStore { journal: None, create: true }).unwrap();
+    store.put("ds/a/b/log/0.json", Bytes::from_static(b"abc")).unwrap();
+    for path in ["ds/a/b/log/0.json", "ds/a/b/log/1.json", "no/such", "../outside", "ds//a/b/log/0.json"] {
+        let head = block_on(0, store.0.objects.objects().unwrap().head(&store.at(path))).unwrap().ok();
+        let told = store.head(path).unwrap();
+        let facts = told.map(|it| (it.path, it.bytes, it.modified));
+        assert_eq!(facts, head.map(|it| (path.to_owned(), it.size, it.last_modified)), "{path}");
+        let run = store.get_run(&[path.to_owned()]).unwrap();
+        assert_eq!(run.first(), store.get(path).unwrap().as_ref(), "{path}");
+    }
+}
+
+#[test]
+fn blobs_that_come_together_are_looked_at_before_any_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let location = StoreLocation::Folder(dir.path().to_owned());
+    for store in [Store::memory(), Store::open(&location, &OpenStore::default()).unwrap()] {
+        let mut all: Vec<(BlobRef, Bytes)> =
+            [0, 1, GRAIN_BYTES, GRAIN_BYTES + 1, 900_000].into_iter().map(blob).collect();
+        let sound = std::mem::replace(&mut all[4].1, Bytes::from(vec![1; 900_000]));
+        assert_eq!(store.put_blobs(&all).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!(store.list(layout::BLOBS).unwrap().is_empty());
+        all[4].1 = sound;
+        all.push(all[1].clone());
+        store.put_blobs(&all).unwrap();
+        store.put_blobs(&all[..2]).unwrap();
+        for (blob, bytes) in &all {
+            assert_eq!(store.get(&layout::blob(&blob.b3)).unwrap().as_ref(), Some(bytes));
+            let tree = store.get(&layout::tree(&blob.b3)).unwrap();
+            assert_eq!(tree.is_some(), blob.bytes > GRAIN_BYTES);
+            if let Some(tree) = tree {
+                tree::Tree::parse(&blob.b3, blob.bytes, &tree).unwrap();
+            }
+        }
+        // Nothing that was being written is left.
+        assert_eq!(store.staging_files().unwrap(), []);
+        let long = blob(PART_BYTES_MIN + 1);
+        assert_eq!(store.put_blobs(&[long]).unwrap_err().kind(), ErrorKind::Corrupt, "it has two parts");
+    }
+}

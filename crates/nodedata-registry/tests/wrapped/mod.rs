@@ -149,7 +149,14 @@ impl Remote for Wrapped {
                 return Err(Error::new(ErrorKind::Denied, "it is over"));
             }
         }
-        if self.swallows(blob) { Ok(()) } else { self.inner.upload_part(blob, part, bytes) }
+        if !self.swallows(blob) {
+            return self.inner.upload_part(blob, part, bytes);
+        }
+        // One of a single part is whole with it.
+        if nodedata_registry::tree::n_parts(blob.bytes) == 1 {
+            self.swallowed.lock().unwrap().insert(blob.b3);
+        }
+        Ok(())
     }
 
     fn seal(&self, blob: &BlobRef) -> Result<()> {

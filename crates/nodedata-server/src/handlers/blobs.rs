@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
 };
 use bytes::Bytes;
-use nodedata_core::ReadAt as _;
+use nodedata_core::Result;
 use nodedata_registry::{B3, BlobReader, DatasetName};
 
 use crate::{
@@ -98,14 +98,14 @@ pub(crate) fn serve(
         return Ok(reply);
     }
     app.metrics.bytes_out.fetch_add(n_wanted, Ordering::Relaxed);
-    let reader = BlobReader::open(&app.remote, dataset, b3, n_bytes)?;
+    let reader = BlobReader::open_with(&app.remote, dataset, b3, n_bytes, app.verified.trees())?;
     if n_wanted <= WINDOW_BYTES {
         if let Some(share) = app.answers.try_take(&call.asker, n_wanted) {
-            reply.body = Body::from(share.holding(reader.read_at(wanted)?));
+            reply.body = Body::from(share.holding(read(app, &reader, wanted)?));
             return Ok(reply);
         }
         if n_wanted <= SMALL_WINDOW_BYTES {
-            reply.body = Body::from(reader.read_at(wanted)?);
+            reply.body = Body::from(read(app, &reader, wanted)?);
             return Ok(reply);
         }
     }
@@ -119,6 +119,11 @@ pub(crate) fn serve(
     };
     reply.body = piece.stream(wanted);
     Ok(reply)
+}
+
+/// Bytes that were verified: now, or a short while ago where the file is the same since.
+fn read(app: &App, reader: &BlobReader, range: Range<u64>) -> Result<Bytes> {
+    app.verified.read(reader, range, || app.options.clock.now())
 }
 
 struct Piece {
@@ -145,7 +150,7 @@ impl Piece {
             let (window, reading) = (left.start..end, Arc::clone(&piece));
             let read = tokio::task::spawn_blocking(move || {
                 reading.app.still_admitted(&reading.principal, &reading.dataset, &reading.b3)?;
-                let bytes = reading.reader.read_at(window)?;
+                let bytes = read(&reading.app, &reading.reader, window)?;
                 Ok::<Bytes, Refusal>(match share {
                     Some(share) => share.holding(bytes),
                     None => bytes,

@@ -1,11 +1,11 @@
 //! Pushes: what must be sent, and the parts that are sent.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Instant};
 
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
     B3, LEASE_SECONDS, Needed, PushRequest, Sender,
-    http::{NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, bitmap_of},
+    http::{NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, bitmap_of, unpack},
     layout,
     record::BlobRef,
     tree,
@@ -19,6 +19,9 @@ use crate::{
     reply::Reply,
     views::DatasetView,
 };
+
+/// What each blob costs that comes with others, in units: as much as one that comes alone.
+const BLOB_COST: u64 = 4;
 
 pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
@@ -60,11 +63,13 @@ fn needed(
     app.direct.announce(&lease)?;
     let paths: Vec<String> = request.blobs.iter().map(|it| layout::blob(&it.b3)).collect();
     let found = app.store.heads(&paths)?;
+    let blobs = request.blobs.iter().map(|it| it.b3);
+    let others: BTreeSet<B3> = blobs.filter(|b3| view.is_none_or(|it| !it.has_blob(b3))).collect();
+    let shown = app.database.possessed(account, &others)?;
     let mut need = Vec::new();
     let mut seen = BTreeSet::new();
     for (blob, found) in request.blobs.iter().zip(found).filter(|(blob, _)| seen.insert(blob.b3)) {
-        let is_known =
-            view.is_some_and(|it| it.has_blob(&blob.b3)) || app.database.possesses(account, &blob.b3)?;
+        let is_known = !others.contains(&blob.b3) || shown.contains(&blob.b3);
         if is_known && found.is_some_and(|it| it.bytes == blob.bytes) {
             continue;
         }
@@ -149,6 +154,25 @@ pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
     if n_parts == 1 {
         app.database.note_possession(account, &blob.b3)?;
     }
+    app.metrics.bytes_in.fetch_add(call.body.len() as u64, Ordering::Relaxed);
+    Ok(Reply::empty())
+}
+
+/// Small blobs that come together: each whole, and noted with the others.
+pub(crate) fn put_blobs(app: &App, call: &Call) -> Answered<Reply> {
+    may_send(app, call)?;
+    let damaged = |err: Error| match err.kind() {
+        ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),
+        _ => err.into(),
+    };
+    let blobs = unpack(&call.body).map_err(damaged)?;
+    // How many there are, only the body tells.
+    app.charge(&call.asker, BLOB_COST * blobs.len() as u64, Instant::now())?;
+    let account = call.principal.who();
+    blobs.iter().try_for_each(|(blob, _)| app.expect_announced(account, &blob.b3))?;
+    app.store.put_blobs(&blobs).map_err(damaged)?;
+    let shown: Vec<B3> = blobs.iter().map(|(blob, _)| blob.b3).collect();
+    app.database.note_possessions(account, &shown)?;
     app.metrics.bytes_in.fetch_add(call.body.len() as u64, Ordering::Relaxed);
     Ok(Reply::empty())
 }

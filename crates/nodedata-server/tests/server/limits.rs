@@ -4,7 +4,10 @@ use std::{
     time::Duration,
 };
 
-use nodedata_registry::{Sensitivity, Visibility, http::Token};
+use nodedata_registry::{
+    Sensitivity, Visibility, blob_of,
+    http::{Token, pack},
+};
 use reqwest::Method;
 
 use crate::site::Site;
@@ -70,6 +73,26 @@ fn a_body_costs_at_most_as_much_as_the_longest() {
     // A commit and 64 MiB each, and these numbers themselves.
     let metrics = site.get("metrics", None).text();
     assert!(metrics.contains("\nnodedata_cost_total 548\n"), "{metrics}");
+}
+
+/// As many blobs in one request cost what they would in as many.
+#[test]
+fn blobs_that_come_together_cost_each() {
+    let site = Site::with(|it| (it.limits.cost_per_second, it.limits.cost_burst) = (1, 1000));
+    let token = site.token("kit", &["publish:kit/*"]);
+    let blobs = |n: u16| {
+        let all = (0..n).map(|it| bytes::Bytes::copy_from_slice(&it.to_le_bytes()));
+        pack(&all.map(|it| (blob_of(&it), it)).collect::<Vec<_>>())
+    };
+    let put = |n: u16| site.ask(Method::PUT, "v1/blobs", Some(&token), |it| it.body(blobs(n)));
+    assert_eq!(put(150).status, 204);
+    let refused = put(150);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "rate"));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(put(50).status, 204);
+    // Two requests and the blobs of them, one that was refused, and these numbers themselves.
+    let metrics = site.get("metrics", None).text();
+    assert!(metrics.contains("\nnodedata_cost_total 832\n"), "{metrics}");
 }
 
 /// A time that is over at once: whatever is not all there then is not waited for, on fast and on slow machines alike.

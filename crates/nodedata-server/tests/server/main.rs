@@ -25,6 +25,8 @@ mod protocol;
 mod proved;
 mod purge;
 mod quota;
+#[cfg(unix)]
+mod ranges;
 mod roles;
 mod site;
 mod tables;

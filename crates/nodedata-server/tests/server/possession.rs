@@ -124,6 +124,38 @@ fn a_later_push_of_the_account_goes_on_from_an_earlier_one() {
     }
 }
 
+#[test]
+fn blobs_that_come_together_are_whose_who_sent_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let some = |seed: u64, n: u64| -> Vec<(BlobRef, Bytes)> {
+        let all = (0..n).map(|it| bytes_of(1000 + it, seed));
+        all.map(|it| (blob_of(&it), it)).collect()
+    };
+    for site in [Site::new(), on_disk(folder.path())] {
+        let (alice, mallory) = (Pusher::new(&site, "alice"), Pusher::new(&site, "mallory"));
+        let (there, absent) = (some(1, 5), some(2, 5));
+        alice.remote.upload_blobs(&there).unwrap();
+        for (blob, _) in &there {
+            assert_eq!(alice.begin("p", blob), None);
+            assert_eq!(mallory.begin("p", blob), Some(vec![]), "what others sent is nobody's affair");
+        }
+        // One of them is another than it says: none of them counts.
+        let mut wrong = there.clone();
+        wrong[4].1 = bytes_of(wrong[4].0.bytes, 7);
+        assert_eq!(mallory.remote.upload_blobs(&wrong).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!(there.iter().all(|(blob, _)| mallory.begin("p", blob) == Some(vec![])));
+        let asked = |blobs: &[(BlobRef, Bytes)]| {
+            let before = (site.store.n_requests(), site.running.database().n_uses());
+            mallory.remote.upload_blobs(blobs).unwrap();
+            (site.store.n_requests() - before.0, site.running.database().n_uses() - before.1)
+        };
+        let of_there = asked(&there);
+        assert_eq!(of_there, asked(&absent), "the same is done for what others have");
+        assert_eq!(of_there.1, asked(&some(3, 2)).1, "the database is written to once for all of them");
+        assert!(there.iter().chain(&absent).all(|(blob, _)| mallory.begin("p", blob).is_none()));
+    }
+}
+
 /// The same requests, once for a blob that another account has sent and once for one that nobody has: the answers are equal,
 /// and so is what is asked of store and database.
 #[test]

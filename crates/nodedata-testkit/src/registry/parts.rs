@@ -76,3 +76,29 @@ pub(super) fn other_bytes_are_refused(remote: &dyn Remote, dataset: &DatasetName
     }
     remote.end_push("kit-lies").expect("the lease goes");
 }
+
+/// Small blobs come together and are all there then, without a word more; where one is another blob, that one is not.
+pub(super) fn small_blobs_come_together(remote: &dyn Remote, dataset: &DatasetName) {
+    begin(remote, dataset);
+    let all: Vec<Bytes> = (0..40).map(|it| bytes_of(it * 7919, 100 + it)).collect();
+    let mut sent: Vec<(BlobRef, Bytes)> = all.iter().map(|it| (blob_of(it), it.clone())).collect();
+    let blobs: Vec<BlobRef> = sent.iter().map(|(blob, _)| blob.clone()).collect();
+    negotiate(remote, dataset, "kit-together", &blobs);
+    sent[20].1 = bytes_of(blobs[20].bytes, 99);
+    let err = remote.upload_blobs(&sent).expect_err("one is another blob");
+    assert_eq!(err.kind(), ErrorKind::Corrupt, "{err}");
+    let need = negotiate(remote, dataset, "kit-together", &blobs).need;
+    assert!(need.iter().any(|it| it.blob == blobs[20]), "it is not there");
+    sent[20].1 = all[20].clone();
+    remote.upload_blobs(&sent[..1]).expect("one alone");
+    remote.upload_blobs(&sent).expect("all together");
+    remote.upload_blobs(&sent[30..]).expect("twice is once");
+    remote.upload_blobs(&[]).expect("nothing is fine");
+    assert_eq!(negotiate(remote, dataset, "kit-together", &blobs).need, [], "nothing is needed");
+    for (blob, bytes) in &sent[1..] {
+        let stored = remote.read_blob(dataset, &blob.b3, 0..blob.bytes);
+        // A server shows no blobs before they belong to a revision.
+        assert!(stored.is_err() || stored.is_ok_and(|it| it == bytes), "{}", blob.b3);
+    }
+    remote.end_push("kit-together").expect("the lease goes");
+}

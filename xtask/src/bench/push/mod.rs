@@ -7,7 +7,10 @@ mod report;
 mod served;
 mod shards;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 
@@ -185,6 +188,7 @@ pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> R
             n_bytes: shards.n_bytes,
             once: Box::new(move |program| {
                 let measured = push(program, job, &shards, outputs, None)?;
+                remove(&work_of(outputs))?;
                 Ok(Conversion { measured, heap_peak_bytes: None, open_s: None })
             }),
         })
@@ -198,17 +202,25 @@ fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, options: &Options) 
     let mut pushes: Vec<Vec<Measured>> = wanted.iter().map(|_| Vec::new()).collect();
     let (mut copies, mut hashed, mut rclones) = (Vec::new(), Vec::new(), Vec::new());
     let n_runs = options.runs.max(1);
+    let mut n_pushed = 0;
+    remove(&aside(outputs))?;
     for run in 0..n_runs {
         eprintln!("push, {} files: run {} of {n_runs}", shards.n_files, run + 1);
         copies.push(copy(shards, outputs, false)?);
         hashed.push(copy(shards, outputs, true)?);
         for (job, runs) in wanted.iter().zip(&mut pushes) {
             runs.push(push(&program, *job, shards, outputs, options.python.as_deref())?);
+            match job.lot {
+                Lot::Few => remove(&work_of(outputs))?,
+                Lot::Many => set_aside(outputs, n_pushed)?,
+            }
+            n_pushed += 1;
             if let (Target::Bucket, Some(python)) = (job.target, &options.python) {
                 rclones.push(bucket::rclone(python, shards, outputs)?);
             }
         }
     }
+    remove(&aside(outputs))?;
     let rows = wanted.iter().zip(&pushes).map(|(job, runs)| Row {
         job: *job,
         shards: shards.clone(),
@@ -233,7 +245,7 @@ fn copy(shards: &Shards, outputs: &Path, with_sha256: bool) -> Result<Measured> 
     Ok(measured)
 }
 
-/// Pushes into a store that holds nothing; store and cache are taken away again.
+/// Pushes into a store that holds nothing; store and cache are left.
 fn push(
     program: &Path,
     job: Job,
@@ -241,7 +253,7 @@ fn push(
     outputs: &Path,
     python: Option<&Path>,
 ) -> Result<Measured> {
-    let work = outputs.join("push");
+    let work = work_of(outputs);
     remove(&work)?;
     let store = work.join("store");
     for folder in [&store, &work.join("other")] {
@@ -279,8 +291,25 @@ fn push(
         check_stored(&store, shards)?;
     }
     drop(bucket);
-    remove(&work)?;
     Ok(measured)
+}
+
+/// Where a push works, until the next one does.
+fn work_of(outputs: &Path) -> PathBuf {
+    outputs.join("push")
+}
+
+/// Where what was pushed waits to be removed.
+fn aside(outputs: &Path) -> PathBuf {
+    outputs.join("pushed")
+}
+
+/// Puts what a push has left aside, as number `n`: thousands of files that were just removed make the next ones dear, because some file
+/// systems look for minutes whether an inode was in use until lately. That is no part of a push.
+fn set_aside(outputs: &Path, n: usize) -> Result<()> {
+    let (work, aside) = (work_of(outputs), aside(outputs).join(n.to_string()));
+    let moved = fs::create_dir_all(&aside).and_then(|()| fs::rename(&work, &aside));
+    moved.map_err(|err| format!("cannot move {} to {}: {err}", work.display(), aside.display()))
 }
 
 /// Whether a directory store holds as much as was pushed.

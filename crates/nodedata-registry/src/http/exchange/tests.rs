@@ -154,3 +154,29 @@ fn a_seal_has_the_time_of_work() {
     remote.seal(&blob_of(b"x")).unwrap();
     assert_eq!(server.n_asked(), 1);
 }
+
+/// Servers of earlier versions know nothing of blobs that come together: they are told each, and the first only once.
+#[test]
+fn an_earlier_server_gets_small_blobs_one_by_one() {
+    let answer = |stream: &mut TcpStream, n_asked: usize| {
+        let (status, body) = match n_asked {
+            1 => {
+                ("404 Not Found", r#"{"type":"x","title":"x","status":404,"code":"missing","kind":"config"}"#)
+            }
+            _ => ("204 No Content", ""),
+        };
+        let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
+        let length =
+            if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        stream.write_all(format!("{head}{length}\r\n{body}").as_bytes()).unwrap();
+        wait(stream);
+    };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = Odd::new(5, move |stream| answer(stream, asked.fetch_add(1, Ordering::Relaxed) + 1));
+    let remote = HttpRemote::new(&server.url, None).unwrap();
+    let blobs = [&b"one"[..], b"two"].map(|it| (blob_of(it), Bytes::from_static(it)));
+    remote.upload_blobs(&blobs).unwrap();
+    assert_eq!(server.n_asked(), 3);
+    remote.upload_blobs(&blobs).unwrap();
+    assert_eq!(server.n_asked(), 5, "it is not asked again what it does not know");
+}
