@@ -43,7 +43,7 @@ const CAMERAS: &str = "  front: {from: observation.images.front, transform: {enc
   wrist: {from: observation.images.wrist, transform: [{image/resize: {height: 48, width: 64}}, {encode: {as: h264:12, group: 5}}]}
 ";
 
-const PICTURES: &str = "  front: {from: observation.images.front, encoding: png}
+const PICTURES: &str = "  front: {from: observation.images.front, transform: {encode: png}}
   wrist: {from: observation.images.wrist, transform: {image/resize: {height: 48, width: 64}}}
 ";
 

@@ -14,7 +14,7 @@ use std::{
 use nodedata_core::{ErrorKind, Progress, Silent};
 use nodedata_registry::{
     DatasetState, Depth, Direct, HashCache, OpenStore, Outcome, PushOptions, Remote, Revision, Store,
-    StoreLocation, fsck, pull, push,
+    StoreLocation, fsck, pull, push, tree::GRAIN_BYTES,
 };
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 
@@ -55,13 +55,14 @@ struct Work {
 
 impl Work {
     fn new(n_shards: i64) -> Self {
+        Self::of(n_shards, 20)
+    }
+
+    fn of(n_shards: i64, n_steps: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for idx in 0..n_shards {
             let path = folder.path().join(format!("shards/train-{idx:03}.parquet"));
-            write_shard(
-                &path,
-                &ShardSpec { first_episode: idx, n_episodes: 1, n_steps: 20, seed: idx as u64 },
-            );
+            write_shard(&path, &ShardSpec { first_episode: idx, n_episodes: 1, n_steps, seed: idx as u64 });
             let file = OpenOptions::new().write(true).open(&path).unwrap();
             file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
         }
@@ -120,7 +121,9 @@ fn what_was_hashed_is_not_hashed_again() {
 
 #[test]
 fn what_was_sent_is_not_sent_again_and_stays_under_its_lease() {
-    let work = Work::new(60);
+    // Each is sent by itself, as those are that hold more than a grain.
+    let work = Work::of(20, 12_000);
+    assert!(n_bytes_in(&work.shards()) > 20 * GRAIN_BYTES);
     let options = work.options();
     let planned = push(&work.remote(), &PushOptions { dry_run: true, ..options.clone() }, &Silent).unwrap();
     let first = Stopper { stop_when_advanced: Some(1), ..Stopper::default() };

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use nodedata_registry::{B3, OpenStore, Sensitivity, Store, StoreLocation, Visibility, layout};
+use nodedata_registry::{B3, DataClass, OpenStore, Sensitivity, Store, StoreLocation, Visibility, layout};
 
 use crate::site::Site;
 
@@ -34,7 +34,8 @@ fn a_byte_that_flips_between_two_requests_is_never_sent() {
     let location = StoreLocation::Folder(folder.path().join("store"));
     let store = Store::open(&location, &OpenStore { journal: None, create: true }).unwrap();
     let site = Site::over(store, |_| ());
-    site.publish("acme/x", Visibility::Public, Sensitivity::default());
+    let harmless = Sensitivity { class: DataClass::None, ..Sensitivity::default() };
+    site.publish("acme/x", Visibility::Public, harmless);
     let path = "v1/d/acme/x/shards/0";
     let get = |range: &str| {
         site.clock.advance(3);
