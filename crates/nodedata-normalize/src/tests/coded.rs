@@ -44,7 +44,7 @@ struct Shots {
 type Part = (usize, Vec<Vec<Option<Vec<u8>>>>);
 
 impl Shots {
-    fn new(parts: Vec<Part>) -> Self {
+    fn new(parts: &[Part]) -> Self {
         let camera = Feature {
             storage: Storage::EncodedMedia,
             ..Feature::new("camera", DType::Bytes, Vec::new()).nullable()
@@ -212,7 +212,7 @@ fn pictures_become_video_in_groups_that_batches_do_not_cut() {
         FieldSpec::new("number", "number"),
         field("small", vec![small, encode(12, 3)]),
     ]);
-    let source = normalized(Box::new(Shots::new(parts)), &spec).unwrap();
+    let source = normalized(Box::new(Shots::new(&parts)), &spec).unwrap();
     let plan = source.plan();
     let names: Vec<&str> = plan.streams[0].features.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["step_index", "front", "front.keyframe", "number", "small", "small.keyframe"]);
@@ -225,7 +225,7 @@ fn pictures_become_video_in_groups_that_batches_do_not_cut() {
     let facts: serde_json::Value = serde_json::from_str(&front.metadata[meta::VIDEO]).unwrap();
     assert_eq!((facts["matrix"].as_str(), facts["fps"].as_str()), (Some("bt601"), Some("12.5")));
     assert!(facts["encoder"].as_str().unwrap().contains("x264"), "{facts}");
-    let known = step_features(&spec, &Shots::new(Vec::new()).plan.streams).unwrap();
+    let known = step_features(&spec, &Shots::new(&[]).plan.streams).unwrap();
     assert_eq!(known.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), names);
 
     let all = without_loss(source.as_ref());
@@ -257,7 +257,7 @@ fn batches_say_how_large_the_frames_of_their_video_are() {
         return;
     }
     let spec = over(vec![field("front", vec![encode(30, 2)])]);
-    let source = normalized(Box::new(Shots::new(vec![(0, vec![shots(0..2), shots(2..3)])])), &spec).unwrap();
+    let source = normalized(Box::new(Shots::new(&[(0, vec![shots(0..2), shots(2..3)])])), &spec).unwrap();
     let mut stream = source.read(0, &ReadOptions::default()).unwrap();
     for n_rows in [2, 1] {
         let batch = stream.next_batch().unwrap().unwrap();
@@ -281,7 +281,7 @@ fn steps_without_a_picture_that_can_be_coded_are_told_and_the_video_goes_on() {
     pictures[5] = Some(b"\xff\xd8\xff no picture".to_vec());
     pictures[6] = Some(encode_png(&gray).unwrap());
     let spec = over(vec![field("front", vec![encode(12, 2)]), FieldSpec::new("number", "number")]);
-    let source = normalized(Box::new(Shots::new(vec![(0, vec![pictures])])), &spec).unwrap();
+    let source = normalized(Box::new(Shots::new(&[(0, vec![pictures])])), &spec).unwrap();
     let mut stream = source.read(0, &ReadOptions::default()).unwrap();
     let (mut errors, mut batches) = (Vec::new(), Vec::new());
     loop {
@@ -335,7 +335,7 @@ fn cameras_of_one_episode_have_the_same_steps() {
     let whole = FieldTransform::Resize { height: 32, width: 48, way: None };
     let spec =
         over(vec![field("whole", vec![whole, encode(20, 2)]), field("part", vec![crop, encode(20, 2)])]);
-    let all = read_all(normalized(Box::new(Shots::new(vec![(0, vec![pictures])])), &spec).unwrap().as_ref());
+    let all = read_all(normalized(Box::new(Shots::new(&[(0, vec![pictures])])), &spec).unwrap().as_ref());
     assert_eq!(all.errors.len(), 1, "{:?}", all.errors);
     assert!(all.errors[0].contains("does not lie in a frame of 30 × 48"), "{:?}", all.errors);
     let rows = all.rows.unwrap();
@@ -355,7 +355,7 @@ fn steps_that_a_pipeline_leaves_out_are_in_no_video() {
     let drops = DropSteps { column: "number".to_owned(), values: vec!["1".to_owned(), "2".to_owned()] };
     let episodes = EpisodeSpec { drop_steps: vec![drops], ..EpisodeSpec::default() };
     let spec = over(vec![field("front", vec![encode(12, 2)]), FieldSpec::new("number", "number")]);
-    let shots = Shots::new(vec![(0, vec![shots(0..6)])]);
+    let shots = Shots::new(&[(0, vec![shots(0..6)])]);
     let source = with_episodes(Box::new(shots), Some(&spec), &episodes).unwrap();
     let rows = without_loss(source.as_ref()).rows.unwrap();
     assert_eq!(keyframes(&rows, "front"), "K.K.");
@@ -366,7 +366,7 @@ fn steps_that_a_pipeline_leaves_out_are_in_no_video() {
 
 #[test]
 fn what_cannot_be_video_is_a_mistake() {
-    let streams = Shots::new(Vec::new()).plan.streams;
+    let streams = Shots::new(&[]).plan.streams;
     let told = |fields: Vec<FieldSpec>| {
         let found = mistakes(&over(fields), &streams);
         let [mistake] = found.as_slice() else { panic!("{found:?}") };
@@ -393,7 +393,7 @@ fn a_recipe_that_another_program_coded_is_refused() {
         panic!("{spec:?}")
     };
     assert!(settled.starts_with("FFmpeg "), "{settled}");
-    let source = || Box::new(Shots::new(vec![(0, vec![shots(0..1)])]));
+    let source = || Box::new(Shots::new(&[(0, vec![shots(0..1)])]));
     assert!(normalized(source(), &spec).is_ok());
     if let FieldTransform::Encode { encoder, .. } = &mut spec.fields[0].transform[0] {
         *encoder = Some("FFmpeg 0.1".to_owned());

@@ -150,7 +150,7 @@ fn episodes_start_anywhere() {
                 let (none, cache) = (Fetched::default(), VideoCache::new(0));
                 let rows = split.decode(&none, 0, step..step + 1, &fields, &cache).unwrap();
                 let Data::Tensor(tensor) = &rows.columns[0].data else { panic!("{rows:?}") };
-                assert!(&tensor.bytes == expected, "{name} {frames:?}, step {step}");
+                assert!(tensor.bytes == *expected, "{name} {frames:?}, step {step}");
             }
         }
     }

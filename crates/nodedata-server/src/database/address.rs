@@ -276,7 +276,7 @@ mod tests {
         let it = of("postgresql://ada:p%40%2B+ss@[::1]:6000/x");
         assert_eq!((it.shown.as_str(), it.tls.is_some()), ("::1:6000/x", false));
         assert_eq!(it.config.get_password(), Some(b"p@++ss".as_slice()));
-        assert_eq!(it.clone().or_password("other").config.get_password(), Some(b"p@++ss".as_slice()));
+        assert_eq!(it.or_password("other").config.get_password(), Some(b"p@++ss".as_slice()));
         let it = of("postgres:///x?host=/run/postgresql&user=ada");
         assert_eq!((it.shown.as_str(), it.config.get_user()), ("/run/postgresql/x", Some("ada")));
         assert!(of("postgres://ada@db.example/x?sslmode=disable").tls.is_none());

@@ -188,7 +188,7 @@ impl Memory {
         self.watch.n_placed.fetch_add(usize::from(room.is_some()), SeqCst);
         let mut bytes = room.unwrap_or_else(|| vec![0; n_rows * self.load].into());
         assert!(bytes.iter().all(|it| *it == 0), "nobody has written there");
-        for (row, step) in bytes.chunks_exact_mut(self.load.max(1)).zip(steps.clone()) {
+        for (row, step) in bytes.chunks_exact_mut(self.load.max(1)).zip(steps) {
             row.fill(load_of(wanted.episode, step));
         }
         let load = Tensor { dtype: DType::UInt8, shape: vec![self.load], bytes };
