@@ -9,14 +9,14 @@ use std::{
     io::{Read, Seek, SeekFrom, Write},
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use nodedata_core::{DType, Error, ErrorKind, Result};
 
-use crate::{Decoded, VideoCodec, annexb::access_units, is_keyframe};
+use crate::{Decoded, VideoCodec, annexb::access_units, is_keyframe, program::Program};
 
 /// How coarse H.264 is where nobody says it: libx264's own constant rate factor.
 pub const H264_CRF: u8 = 23;
@@ -29,8 +29,6 @@ pub const H264_GROUPS: RangeInclusive<u32> = 1..=1000;
 
 /// The most pixels of a frame, which are those that decoders here take.
 const PIXELS_MAX: u64 = 35_651_584;
-/// Of what the program says, so much is told.
-const MESSAGE_BYTES: u64 = 4096;
 /// What libx264 is told beside the factor and the lengths of groups. One thread and no look ahead: the same frames give the same
 /// bytes, and few of them are in its memory. The matrix is that of our conversion, whose range is the limited one.
 const SETTINGS: &str = "scenecut=0:bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:force-cfr=1:threads=1:\
@@ -115,12 +113,10 @@ pub struct CodedPicture {
 ///
 /// The file, rather than a second pipe, needs no thread that empties it while frames are written.
 pub struct H264Encoder {
-    child: Child,
+    program: Program,
     /// `None` once all frames are written.
     frames: Option<ChildStdin>,
     coded: File,
-    /// What the program has to say.
-    messages: File,
     size: H264Size,
     /// Of one frame.
     planes: Vec<u8>,
@@ -135,7 +131,7 @@ impl H264Encoder {
     pub fn start(size: H264Size, options: &H264Options) -> Result<Self> {
         let H264Options { crf, group, rate, program } = options;
         let H264Size { height, width } = size;
-        let (coded, messages) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let coded = tempfile::tempfile()?;
         let mut command = Command::new(program);
         command
             .args(["-nostdin", "-v", "error", "-threads", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p"])
@@ -146,12 +142,12 @@ impl H264Encoder {
             .args(["-x264-params", &format!("keyint={group}:min-keyint={group}:{SETTINGS}")])
             .args(["-f", "h264", "pipe:1"])
             .stdin(Stdio::piped())
-            .stdout(coded.try_clone()?)
-            .stderr(messages.try_clone()?);
+            .stdout(coded.try_clone()?);
         apart(&mut command);
-        let mut child = command.spawn().map_err(|err| does_not_run(program).with_source(err))?;
-        let frames = child.stdin.take();
-        Ok(Self { child, frames, coded, messages, size, planes: Vec::new(), n_frames: 0 })
+        let mut program =
+            Program::start(&mut command).map_err(|err| does_not_run(program).with_source(err))?;
+        let frames = program.take_input();
+        Ok(Self { program, frames, coded, size, planes: Vec::new(), n_frames: 0 })
     }
 
     /// The size of all pictures.
@@ -187,7 +183,7 @@ impl H264Encoder {
         };
         if let Err(err) = frames.write_all(&self.planes) {
             // It has ended, and has said why.
-            drop(self.child.wait());
+            drop(self.program.wait());
             return Err(self.failed(&err.to_string()));
         }
         self.n_frames += 1;
@@ -201,7 +197,7 @@ impl H264Encoder {
     pub fn finish(mut self) -> Result<Vec<CodedPicture>> {
         // The end of the pipe is the end of the video.
         drop(self.frames.take());
-        let status = self.child.wait()?;
+        let status = self.program.wait()?;
         if !status.success() {
             return Err(self.failed(&status.to_string()));
         }
@@ -222,24 +218,7 @@ impl H264Encoder {
     }
 
     fn failed(&self, how: &str) -> Error {
-        let mut said = Vec::new();
-        let mut messages = &self.messages;
-        let read = messages.seek(SeekFrom::Start(0));
-        let read = read.and_then(|_| messages.take(MESSAGE_BYTES).read_to_end(&mut said));
-        let said = match read {
-            Ok(_) => String::from_utf8_lossy(&said).trim().to_owned(),
-            Err(err) => format!("what it says cannot be read: {err}"),
-        };
-        let message = format!("`ffmpeg` could not code the video ({how})");
-        Error::new(ErrorKind::Io, message).with_source(std::io::Error::other(said))
-    }
-}
-
-impl Drop for H264Encoder {
-    fn drop(&mut self) {
-        // Neither matters for a program that has ended, and there is nobody to tell for one that has not.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.program.failed(ErrorKind::Io, "code", how)
     }
 }
 

@@ -18,6 +18,7 @@ mod image_shape;
 mod keyframe;
 pub mod mp4;
 mod normalize;
+mod program;
 mod raw_layout;
 #[cfg(feature = "resize")]
 pub mod resize;

@@ -176,7 +176,7 @@ fn a_picture_of_another_size_is_refused_and_an_encoder_ends_with_its_value() {
     let err = encoder.push(&picture(64, 64, |_, _| [0; 3])).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::SchemaMismatch);
     assert!(err.to_string().contains("64 × 64") && err.to_string().contains("64 × 192"), "{err}");
-    let process = PathBuf::from(format!("/proc/{}", encoder.child.id()));
+    let process = PathBuf::from(format!("/proc/{}", encoder.program.id()));
     let is_there = process.exists();
     drop(encoder);
     if cfg!(target_os = "linux") {

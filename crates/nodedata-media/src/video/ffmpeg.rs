@@ -2,9 +2,9 @@ use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
@@ -18,10 +18,7 @@ use super::{
     vp9,
     y4m::{self, Header},
 };
-use crate::{VideoCodec, mp4::esds::Stream};
-
-/// Of what the program says, so much is told.
-const MESSAGE_BYTES: u64 = 4096;
+use crate::{VideoCodec, mp4::esds::Stream, program::Program};
 
 /// The `ffmpeg` program: samples go into a temporary file, frames come back through a pipe.
 ///
@@ -46,11 +43,9 @@ enum Stage {
 }
 
 struct Running {
-    child: Child,
+    program: Program,
     frames: BufReader<ChildStdout>,
     header: Option<Header>,
-    /// What the program has to say, on files without a name.
-    messages: File,
     _samples: File,
 }
 
@@ -90,21 +85,20 @@ impl Ffmpeg {
             // The planes as they are, at any depth.
             &["-strict", "-1", "-f", "yuv4mpegpipe"]
         };
-        let messages = tempfile::tempfile()?;
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(["-nostdin", "-v", "error", "-threads", "1", "-f", format, "-i", "pipe:0"])
             // Every frame once, whatever its time.
             .args(["-map", "0:v:0", "-fps_mode", "passthrough"])
             .args(output)
             .arg("pipe:1")
             .stdin(samples.try_clone()?)
-            .stdout(Stdio::piped())
-            .stderr(messages.try_clone()?)
-            .spawn()?;
-        let Some(frames) = child.stdout.take() else {
+            .stdout(Stdio::piped());
+        let mut program = Program::start(&mut command)?;
+        let Some(frames) = program.take_output() else {
             return Err(Error::new(ErrorKind::Io, "the output of `ffmpeg` cannot be read"));
         };
-        Ok(Running { child, frames: BufReader::new(frames), header: None, messages, _samples: samples })
+        Ok(Running { program, frames: BufReader::new(frames), header: None, _samples: samples })
     }
 }
 
@@ -237,12 +231,12 @@ impl FrameDecoder for Ffmpeg {
 impl Running {
     /// Takes what the program has said so far as an error: it goes on after damage, with frames that it made up, and we do not.
     fn check_messages(&self) -> Result<()> {
-        if self.messages.metadata()?.len() == 0 { Ok(()) } else { Err(self.failed("it says so")) }
+        if self.program.has_spoken()? { Err(self.failed("it says so")) } else { Ok(()) }
     }
 
     /// Waits for the program, and looks at how it ended.
     fn end(&mut self) -> Result<()> {
-        let status = self.child.wait()?;
+        let status = self.program.wait()?;
         if !status.success() {
             return Err(self.failed(&status.to_string()));
         }
@@ -250,24 +244,7 @@ impl Running {
     }
 
     fn failed(&self, how: &str) -> Error {
-        let mut said = Vec::new();
-        let mut messages = &self.messages;
-        let read = messages.seek(SeekFrom::Start(0));
-        let read = read.and_then(|_| messages.take(MESSAGE_BYTES).read_to_end(&mut said));
-        let said = match read {
-            Ok(_) => String::from_utf8_lossy(&said).trim().to_owned(),
-            Err(err) => format!("what it says cannot be read: {err}"),
-        };
-        let message = format!("`ffmpeg` could not decode the video ({how})");
-        Error::new(ErrorKind::Corrupt, message).with_source(std::io::Error::other(said))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Neither matters for a program that has ended, and there is nobody to tell for one that has not.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.program.failed(ErrorKind::Corrupt, "decode", how)
     }
 }
 
