@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus},
 };
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind};
 
 /// Of what the program says, so much is told.
 const MESSAGE_BYTES: u64 = 4096;
@@ -38,7 +38,7 @@ impl Program {
 
     /// Whether the program has said something so far.
     #[cfg(feature = "video-decode")]
-    pub(crate) fn has_spoken(&self) -> Result<bool> {
+    pub(crate) fn has_spoken(&self) -> std::io::Result<bool> {
         Ok(self.messages.metadata()?.len() > 0)
     }
 
