@@ -65,7 +65,8 @@ class Memory(unittest.TestCase):
         peaks = self.peaks(30 if LONG else 10, batch=6)
         n_bytes = 6 * SIZE[0] * SIZE[1] * 3
         self.assertLessEqual(max(peaks), OTHER + READY + PREFETCH + 2 * n_bytes, peaks)
-        self.assertLessEqual(max(peaks[3:]), max(peaks[:3]) + (8 << 20), peaks)
+        # Whether one more batch is ready when the memory is looked at is chance; what is kept from epoch to epoch adds up to more.
+        self.assertLessEqual(max(peaks[3:]), max(peaks[:3]) + n_bytes + (8 << 20), peaks)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def _check(name: str, dtype: np.dtype[Any]) -> None:
         raise ConfigError(f"torch has no type for `{name}`, which is {dtype}", {"feature": name}, "leave it out of `fields`")
 
 
-def _share_of(stream: Stream) -> dict[str, int]:
+def _share_of(stream: Stream) -> dict[str, Any]:
     """The rank that makes batches of a stream here, and of how many."""
     rank, world = _ranks(stream)
     if world > 1 and any(it.request.on_error == "skip" for it in stream._sources):

@@ -109,7 +109,7 @@ def resumed(folder):
     next(stream)
     state = stream.state_dict()
     stream.close()
-    state["cursor"] = EPISODES * STEPS // 2
+    state["cursor"] = state["sources"][0]["taken"] = EPISODES * STEPS // 2
     other = datasets.stream(dataset, unit="step", shuffle=True)
     started = time.perf_counter()
     other.load_state_dict(state)
