@@ -109,8 +109,8 @@ const LIMIT: &str = "libjpeg-turbo";
 
 /// Steps that a reader is timed on: as many as take some seconds.
 const STEPS: u64 = 1000;
-/// The same for peers that take seconds for a few.
-const STEPS_OF_SLOW_PEERS: u64 = 60;
+/// The same for peers that take seconds for a few; more than the batches of workers that are not timed.
+const STEPS_OF_SLOW_PEERS: u64 = 160;
 
 impl Kind {
     fn name(self) -> &'static str {

@@ -35,18 +35,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
     // Writing to a String cannot fail.
     let mut text = String::new();
     if !figures.rows.is_empty() {
-        text.push_str(
-            "| set | job | reader | workers | steps/s | steps/CPU-s | peak anonymous MiB | × the fastest peer |\n\
-             | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-        );
-        for row in &figures.rows {
-            let ratio = row.ratios.peers.map_or_else(|| "–".to_owned(), |it| format!("**{it:.2}**"));
-            _ = writeln!(text, "| {} | {} | ours | 0 | {ratio} |", names(row), cells(&row.ours));
-            for (peer, readings) in &row.peers {
-                let (name, n_workers) = (peer.name, peer.n_workers);
-                _ = writeln!(text, "| {} | {name} | {n_workers} | {} | |", names(row), cells(readings));
-            }
-        }
+        text.push_str(&table(&figures.rows));
         text.push_str(&goal_table(figures.rows.iter().flat_map(goals)));
         _ = writeln!(
             text,
@@ -60,6 +49,22 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
     }
     for remark in &figures.remarks {
         _ = writeln!(text, "\n{remark}");
+    }
+    text
+}
+
+/// What each reader did of each job.
+fn table(rows: &[Row]) -> String {
+    let mut text = "| set | job | reader | workers | steps/s | steps/CPU-s | peak anonymous MiB | × the fastest peer |\n\
+                    | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for row in rows {
+        let ratio = row.ratios.peers.map_or_else(|| "–".to_owned(), |it| format!("**{it:.2}**"));
+        _ = writeln!(text, "| {} | ours | 0 | {} | {ratio} |", names(row), cells(&row.ours));
+        for (peer, readings) in &row.peers {
+            let (name, n_workers) = (peer.name, peer.n_workers);
+            _ = writeln!(text, "| {} | {name} | {n_workers} | {} | |", names(row), cells(readings));
+        }
     }
     text
 }
@@ -126,4 +131,33 @@ pub(in crate::bench) fn json(figures: &Figures) -> Value {
         })
     });
     json!({"rows": rows.collect::<Vec<_>>(), "scale": figures.scale, "remarks": figures.remarks})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::stream::{Peer, Ratios};
+
+    #[test]
+    fn figures_stand_under_their_headings() {
+        let version = "1".to_owned();
+        let reading = Reading { version, n_steps: 300, wall_s: 2.0, cpu_s: 3.0, anon_peak_bytes: 7 << 20 };
+        let peer = Peer { name: "lerobot", n_workers: 2 };
+        let row = Row {
+            kind: Kind::Jpeg,
+            job: Job::Random,
+            ours: vec![reading.clone()],
+            peers: vec![(peer, vec![reading])],
+            ratios: Ratios { peers: Some(1.0), limit: None },
+        };
+        let text = table(&[row]);
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "| jpeg | random | ours | 0 | 150 | 100 | 7 | **1.00** |",
+                "| jpeg | random | lerobot | 2 | 150 | 100 | 7 | |"
+            ]
+        );
+    }
 }
