@@ -48,11 +48,9 @@ impl MadeVideos {
             let (Some(marks), Some(&[height, width, ..])) = (marks.and_then(|it| it.as_boolean_opt()), size)
             else {
                 let message = format!("the rows do not say of the video `{}` how large it is", coded.feature);
-                return Err(Error::new(ErrorKind::Corrupt, message).at(place(
-                    episode,
-                    first,
-                    &coded.feature,
-                )));
+                return Err(Error::new(ErrorKind::Corrupt, message)
+                    .at(place(episode, first, &coded.feature))
+                    .with_hint("this is a mistake of the program; please report it"));
             };
             let empty = Frames { height, width, n_frames: 0, keyframes: Vec::new() };
             let frames = self.0.entry((episode, coded.feature.clone())).or_insert(empty);

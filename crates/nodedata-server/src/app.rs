@@ -133,7 +133,8 @@ impl App {
     /// `Io`, until it has it again or the server was started anew.
     pub(crate) fn expect_whole(&self) -> Result<()> {
         match self.is_cut.load(Ordering::Acquire) {
-            true => Err(Error::new(ErrorKind::Io, "the audit log was cut or replaced while the server ran")),
+            true => Err(Error::new(ErrorKind::Io, "the audit log was cut or replaced while the server ran")
+                .with_hint("the operator finds in the server's log what to do; try again later")),
             false => Ok(()),
         }
     }

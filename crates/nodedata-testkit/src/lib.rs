@@ -22,6 +22,8 @@ mod annex_b;
 mod cell;
 mod damage;
 mod ffmpeg_packet;
+#[cfg(unix)]
+mod flip;
 mod pixels;
 mod random;
 mod rows;
@@ -29,6 +31,8 @@ mod skipped;
 
 pub use annex_b::annex_b;
 pub use ffmpeg_packet::{FFMPEG_PACKET, FFMPEG_PACKET_DEFINITION, ffmpeg_packet};
+#[cfg(unix)]
+pub use flip::flip_behind;
 pub use skipped::skipped;
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ from ._sample import Ragged
 from ._stream import Stream
 
 
-
 class NodeLoader(Batches):
     """Batches of a stream as tensors, decoded by its own threads: no worker processes, and no pickling of pictures.
 

@@ -35,7 +35,8 @@ impl Store {
             if bytes.len() as u64 != blob.bytes || tree::n_parts(blob.bytes) > 1 {
                 let message =
                     format!("{} comes with others, and has {} bytes of {}", blob.b3, bytes.len(), blob.bytes);
-                return Err(Error::new(ErrorKind::Corrupt, message));
+                return Err(Error::new(ErrorKind::Corrupt, message)
+                    .with_hint("send blobs of one part whole, and longer ones part by part"));
             }
             check_digest(blob, bytes)?;
         }

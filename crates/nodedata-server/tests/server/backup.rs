@@ -7,14 +7,14 @@ use std::{
 
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
-    B3, DataClass, DatasetName, OpenStore, Sensitivity, Store, StoreLocation, Visibility,
-    gate::{Attestation, Purpose, Subject, goes_through},
-    http::{AttestBody, Token},
+    DataClass, DatasetName, OpenStore, Sensitivity, Store, StoreLocation, Visibility,
+    gate::{Attestation, goes_through},
+    http::Token,
 };
 use nodedata_server::{Database, ServerOptions, start};
 use reqwest::Method;
 
-use crate::site::Site;
+use crate::site::{Site, attest_body};
 
 const TEXT: &str = "I will not identify anybody.";
 
@@ -93,13 +93,7 @@ struct Gate {
 
 impl Gate {
     fn ask(&self, token: &Token) -> Attestation {
-        let body = AttestBody {
-            policy: B3::of(TEXT.as_bytes()),
-            revision: None,
-            subject: Subject { name: "R. Buyer".to_owned(), ..Subject::default() },
-            purpose: Purpose { duo: Vec::new(), text: "grasping".to_owned() },
-            affirm: Vec::new(),
-        };
+        let body = attest_body(TEXT);
         self.site.remote(Some(token)).attest(&self.dataset, &body).unwrap()
     }
 

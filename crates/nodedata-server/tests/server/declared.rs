@@ -2,14 +2,13 @@
 
 use nodedata_registry::{
     DataClass, DatasetName, DatasetState, Operation, Revision, Sensitivity, Visibility, change,
-    gate::{Purpose, Subject},
     http::{AttestBody, Token},
     put_blob,
     record::{Bump, BumpProof},
 };
 use reqwest::Method;
 
-use crate::site::{Answer, Site, undated};
+use crate::site::{Answer, Site, attest_body, undated};
 
 const TEXT: &str = "I will not identify anybody.";
 
@@ -105,13 +104,7 @@ fn what_was_private_stays_private() {
     let answer = declare(&site, &steward, Visibility::Public, open(), Some("consent was given"));
     assert_eq!(answer.status, 201, "{}", answer.text());
     let attest = |revision: Option<&str>| {
-        let body = AttestBody {
-            policy: nodedata_registry::B3::of(TEXT.as_bytes()),
-            revision: revision.map(str::to_owned),
-            subject: Subject { name: "R. Buyer".to_owned(), ..Subject::default() },
-            purpose: Purpose { duo: Vec::new(), text: "grasping".to_owned() },
-            affirm: Vec::new(),
-        };
+        let body = AttestBody { revision: revision.map(str::to_owned), ..attest_body(TEXT) };
         site.remote(Some(&reader)).attest(&dataset, &body)
     };
     let code = |path: &str, token: &Token| {

@@ -2,7 +2,7 @@ use nodedata_core::ErrorKind;
 use nodedata_registry::{
     DataClass, DatasetName, DatasetState, Direct, Facts, NewDataset, NewDeclaration, Operation, PushRequest,
     Remote, Revision, RevisionEntry, Sensitivity, Store, Visibility, blob_of, change, declare,
-    gate::{Purpose, Subject, verify_audit},
+    gate::verify_audit,
     http::{AttestBody, Token},
     record::{BlobRef, CommitRecord},
     tree,
@@ -10,7 +10,7 @@ use nodedata_registry::{
 use nodedata_testkit::registry::{ShardSpec, shard_bytes};
 use reqwest::Method;
 
-use crate::site::{Site, undated};
+use crate::site::{Site, attest_body, undated};
 
 const TEXT: &str = "I will not identify anybody.";
 const DAY: i64 = 24 * 3600;
@@ -93,13 +93,7 @@ impl Gated {
     }
 
     fn attest(&self, text: &str) -> nodedata_core::Result<nodedata_registry::gate::Attestation> {
-        let body = AttestBody {
-            policy: nodedata_registry::B3::of(text.as_bytes()),
-            revision: None,
-            subject: Subject { name: "R. Buyer".to_owned(), ..Subject::default() },
-            purpose: Purpose { duo: Vec::new(), text: "grasping".to_owned() },
-            affirm: vec!["no-reidentification".to_owned()],
-        };
+        let body = AttestBody { affirm: vec!["no-reidentification".to_owned()], ..attest_body(text) };
         self.site.remote(Some(&self.reader)).attest(&self.dataset, &body)
     }
 

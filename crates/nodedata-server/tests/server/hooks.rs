@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::{
     protocol::none,
-    site::{Site, undated},
+    site::{Site, attest_body, undated},
 };
 
 const SECRET: &str = "a secret that both sides know";
@@ -336,13 +336,7 @@ fn a_withdrawal_names_those_who_were_let_read() {
     site.publish("acme/faces", Visibility::Public, sensitivity);
     let (owner, reader) = (site.token("acme", &["read", "publish:acme/*"]), site.token("reader", &["read"]));
     let other = site.token("other", &["read"]);
-    let body = nodedata_registry::http::AttestBody {
-        policy: nodedata_registry::B3::of(b"I agree."),
-        revision: None,
-        subject: nodedata_registry::gate::Subject { name: "R".to_owned(), ..Default::default() },
-        purpose: nodedata_registry::gate::Purpose { duo: Vec::new(), text: "grasping".to_owned() },
-        affirm: Vec::new(),
-    };
+    let body = attest_body("I agree.");
     site.remote(Some(&reader)).attest(&"acme/faces".parse().unwrap(), &body).unwrap();
     assert_eq!(site.get("v1/d/acme/faces/shards/0", Some(&reader)).status, 200);
     assert_eq!(site.get("v1/d/acme/faces/shards/0", Some(&other)).status, 403);

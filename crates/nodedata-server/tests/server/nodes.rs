@@ -6,8 +6,8 @@ use nodedata_core::ErrorKind;
 use nodedata_registry::{
     B3, DataClass, DatasetState, OpenStore, Operation, Remote as _, Sensitivity, Store, StoreLocation,
     Visibility,
-    gate::{AuditLine, Outcome, Purpose, Subject, verify_audit},
-    http::{AttestBody, Token},
+    gate::{AuditLine, Outcome, verify_audit},
+    http::Token,
     layout,
     record::CommitRecord,
     trust::SignedAuditHead,
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use crate::{
     hooks::{Receiver, push},
     protocol::none,
-    site::{Site, undated},
+    site::{Site, attest_body, undated},
 };
 
 const TEXT: &str = "I will not identify anybody.";
@@ -123,13 +123,7 @@ fn what_one_node_gives_or_takes_holds_at_the_other_at_once() {
     let sensitivity = Sensitivity { class: DataClass::Biometric, gate: Some(gate), ..Sensitivity::default() };
     let faces = b.publish("acme/faces", Visibility::Public, sensitivity);
     let (reader, reviewer) = (a.token("reader", &["read"]), b.token("privacy", &["review:acme/faces"]));
-    let body = AttestBody {
-        policy: B3::of(TEXT.as_bytes()),
-        revision: None,
-        subject: Subject { name: "R. Buyer".to_owned(), ..Subject::default() },
-        purpose: Purpose { duo: Vec::new(), text: "grasping".to_owned() },
-        affirm: Vec::new(),
-    };
+    let body = attest_body(TEXT);
     let reads = |site: &Site| site.get("v1/d/acme/faces/shards/0", Some(&reader)).status;
     assert_eq!((reads(&a), reads(&b)), (403, 403));
     let asked = a.remote(Some(&reader)).attest(&faces, &body).unwrap();

@@ -1,32 +1,9 @@
 //! Ranges of blobs in a folder: no byte leaves that is not what was published.
 
-use std::{
-    fs::{File, Metadata},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-};
-
 use nodedata_registry::{B3, DataClass, OpenStore, Sensitivity, Store, StoreLocation, Visibility, layout};
+use nodedata_testkit::flip_behind;
 
 use crate::site::Site;
-
-/// Writes another byte there, and sets the time of the last write back to what it was.
-fn flip(path: &Path, offset: u64) {
-    let mut file = File::options().read(true).write(true).open(path).unwrap();
-    let before = file.metadata().unwrap();
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(offset)).unwrap();
-    file.read_exact(&mut byte).unwrap();
-    file.seek(SeekFrom::Start(offset)).unwrap();
-    file.write_all(&[byte[0] ^ 1]).unwrap();
-    // Times come in steps, and the clock of the test goes faster than that of the file.
-    let changed = |it: &Metadata| (it.ctime(), it.ctime_nsec());
-    while changed(&file.metadata().unwrap()) == changed(&before) {
-        file.set_modified(before.modified().unwrap()).unwrap();
-    }
-    file.set_modified(before.modified().unwrap()).unwrap();
-}
 
 #[test]
 fn a_byte_that_flips_between_two_requests_is_never_sent() {
@@ -50,13 +27,13 @@ fn a_byte_that_flips_between_two_requests_is_never_sent() {
             assert_eq!(answer.status, 206, "round {round}");
             assert!(answer.body == whole[range.start as usize..range.end as usize], "{range:?}");
         }
-        flip(&file, 40);
+        flip_behind(&file, 40);
         for range in ["bytes=40-40", "bytes=0-99"] {
             let answer = get(range);
             assert_eq!((answer.status, answer.code().as_str()), (500, "damaged"), "round {round}, {range}");
         }
         assert_eq!(site.get(path, None).status, 500);
-        flip(&file, 40);
+        flip_behind(&file, 40);
     }
     std::fs::remove_file(&file).unwrap();
     assert_eq!(get("bytes=0-3").status, 500);

@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex};
 
 use nodedata_core::Silent;
 use nodedata_registry::{
-    BumpRequest, DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Remote, Sensitivity, Store,
+    B3, BumpRequest, DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Remote, Sensitivity, Store,
     Visibility,
-    gate::{AuditLine, verify_audit},
-    http::{HttpRemote, Token},
+    gate::{AuditLine, Purpose, Subject, verify_audit},
+    http::{AttestBody, HttpRemote, Token},
     push, put_blob,
     record::CommitRecord,
 };
@@ -20,6 +20,17 @@ pub(crate) struct Site {
     pub(crate) log: Arc<Mutex<Vec<String>>>,
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
+}
+
+/// What somebody asks for who agrees to a text: all revisions, for grasping.
+pub(crate) fn attest_body(text: &str) -> AttestBody {
+    AttestBody {
+        policy: B3::of(text.as_bytes()),
+        revision: None,
+        subject: Subject { name: "R. Buyer".to_owned(), ..Subject::default() },
+        purpose: Purpose { duo: Vec::new(), text: "grasping".to_owned() },
+        affirm: Vec::new(),
+    }
 }
 
 /// What came back.

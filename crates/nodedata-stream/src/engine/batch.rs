@@ -60,12 +60,11 @@ impl Batch {
 
 /// Whether two fields are one and have numbers of one type and shape.
 fn is_like(one: &SampleField, other: &SampleField) -> bool {
-    let shape = |it: &SampleField| match &it.column.data {
-        Data::Tensor(tensor) => Some((tensor.dtype, tensor.shape.clone(), tensor.bytes.len())),
-        Data::Ragged(_) | Data::Text(_) | Data::Bytes(_) => None,
-    };
     let names = (&one.column.name, one.n_rows) == (&other.column.name, other.n_rows);
-    names && shape(one).is_some() && shape(one) == shape(other)
+    let (Data::Tensor(one), Data::Tensor(other)) = (&one.column.data, &other.column.data) else {
+        return false;
+    };
+    names && (one.dtype, &one.shape, one.bytes.len()) == (other.dtype, &other.shape, other.bytes.len())
 }
 
 /// Takes the values out of fields that are alike; `None` where they are no numbers.

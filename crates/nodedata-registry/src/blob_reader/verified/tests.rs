@@ -1,12 +1,7 @@
-use std::{
-    fs::{Metadata, OpenOptions},
-    io::{Seek as _, SeekFrom, Write as _},
-    os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{fs::OpenOptions, path::PathBuf, sync::Arc};
 
 use nodedata_core::ErrorKind;
+use nodedata_testkit::flip_behind;
 use proptest::prelude::*;
 
 use super::*;
@@ -63,20 +58,8 @@ impl Work {
         assert_eq!((err.kind(), byte), (ErrorKind::Corrupt, Some(grain * GRAIN_BYTES)));
     }
 
-    /// Writes another byte there. The time of the last change of its bytes stays.
     fn flip(&self, offset: u64) {
-        let mut file = OpenOptions::new().read(true).write(true).open(&self.path).unwrap();
-        let before = file.metadata().unwrap();
-        let mut byte = [0];
-        read_exact_at(&file, &mut byte, offset).unwrap();
-        file.seek(SeekFrom::Start(offset)).unwrap();
-        file.write_all(&[byte[0] ^ 1]).unwrap();
-        // Times come in steps, and the clock of the test goes faster than that of the file.
-        let changed = |it: &Metadata| (it.ctime(), it.ctime_nsec());
-        while changed(&file.metadata().unwrap()) == changed(&before) {
-            file.set_modified(before.modified().unwrap()).unwrap();
-        }
-        file.set_modified(before.modified().unwrap()).unwrap();
+        flip_behind(&self.path, offset);
     }
 
     fn is_verified(&self, grains: Range<u64>, seconds: i64) -> bool {
