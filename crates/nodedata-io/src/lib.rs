@@ -1,7 +1,7 @@
 //! Inputs as named byte ranges: files on disk (memory-mapped), in memory, and in object stores. Outputs that appear
 //! whole: a folder or a file grows hidden, is synced, and gets its name by one rename.
 //!
-//! The only crate that opens input files, and the only library with `unsafe`: the memory map.
+//! The only crate that opens input files, and the only library with `unsafe`: the memory map, and the advice to give much memory in huge pages.
 
 mod atomic_dir;
 mod atomic_file;
@@ -12,6 +12,7 @@ mod brought;
 #[cfg(feature = "remote")]
 mod bucket;
 mod folder;
+mod huge_pages;
 mod input;
 mod local;
 mod memory;
@@ -43,6 +44,7 @@ pub use blocks::Blocks;
 #[cfg(feature = "remote")]
 pub use bucket::{Bucket, open_bucket};
 pub use folder::FolderFiles;
+pub use huge_pages::zeros;
 pub use input::{Input, Part, open, printable, printable_text};
 pub use local::LocalFiles;
 pub use memory::MemoryFiles;

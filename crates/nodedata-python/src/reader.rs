@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{Error, Fact};
-use nodedata_reader::{EpisodeInfo, FeatureInfo, Fields, FieldsRequest, FrameAxes, MediaKind, Rows};
+use nodedata_reader::{EpisodeInfo, FeatureInfo, Fields, FieldsRequest, FrameAxes, MediaKind};
 use numpy::{IntoPyArray as _, PyArray1};
 use pyo3::{
     intern,
@@ -225,23 +225,33 @@ impl Split {
     ) -> PyResult<Bound<'py, PyDict>> {
         let asked = Asked::of(py, fields, resize, layout)?;
         let n_steps = stop.saturating_sub(start);
-        self.read(py, &asked, n_steps, move |split, fields| split.rows(episode, start..stop, fields))
+        let axes = asked.axes;
+        let read = move |split: &nodedata_reader::Split, fields: &Fields| {
+            let mut rows = split.rows(episode, start..stop, fields)?;
+            axes.put(fields, &mut rows)?;
+            Ok(rows)
+        };
+        arrays::rows(py, self.read(py, &asked, n_steps, read)?)
     }
 
-    /// The same of single steps, in any order and also more than once.
-    #[pyo3(signature = (episode, steps, fields = None, resize = None, layout = "hwc"))]
-    fn rows_at<'py>(
+    /// The same of several samples, each an episode and steps of it, by so many threads at most: a dictionary for each.
+    #[pyo3(signature = (samples, fields, resize, layout, threads))]
+    fn rows_of<'py>(
         &self,
         py: Python<'py>,
-        episode: usize,
-        steps: Vec<u64>,
+        samples: Vec<(usize, Vec<u64>)>,
         fields: Option<&Bound<'py, PyAny>>,
         resize: Option<&Bound<'py, PyAny>>,
         layout: &str,
-    ) -> PyResult<Bound<'py, PyDict>> {
+        threads: usize,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let asked = Asked::of(py, fields, resize, layout)?;
-        let n_steps = steps.len() as u64;
-        self.read(py, &asked, n_steps, move |split, fields| split.rows_at(episode, &steps, fields))
+        let n_steps = samples.iter().map(|(_, steps)| steps.len() as u64).sum();
+        let axes = asked.axes;
+        let read = move |split: &nodedata_reader::Split, fields: &Fields| {
+            split.rows_of(&samples, fields, axes, threads)
+        };
+        self.read(py, &asked, n_steps, read)?.into_iter().map(|it| arrays::rows(py, it)).collect()
     }
 
     /// The table of episodes, which Arrow libraries take.
@@ -268,28 +278,23 @@ impl Asked {
 }
 
 impl Split {
-    /// Rows as arrays. What may take long is waited for elsewhere.
-    fn read<'py>(
+    /// Rows. What may take long is waited for elsewhere.
+    fn read<T: Send + 'static>(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         asked: &Asked,
         n_steps: u64,
-        rows: impl FnOnce(&nodedata_reader::Split, &Fields) -> Result<Rows, Error> + Send + 'static,
-    ) -> PyResult<Bound<'py, PyDict>> {
+        read: impl FnOnce(&nodedata_reader::Split, &Fields) -> Result<T, Error> + Send + 'static,
+    ) -> PyResult<T> {
         let split = self.own(py)?;
-        let (fields, axes) = (split.fields(&asked.request).or_raise(py)?, asked.axes);
-        let read = move |split: &nodedata_reader::Split| {
-            let mut rows = rows(split, &fields)?;
-            axes.put(&fields, &mut rows)?;
-            Ok::<_, Error>(rows)
-        };
+        let fields = split.fields(&asked.request).or_raise(py)?;
         let rows = if split.is_mapped() && n_steps <= SHORT {
-            py.detach(|| read(split))
+            py.detach(|| read(split, &fields))
         } else {
             let split = split.clone();
-            away(py, move || read(&split))?
+            away(py, move || read(&split, &fields))?
         };
-        arrays::rows(py, rows.or_raise(py)?)
+        rows.or_raise(py)
     }
 }
 

@@ -8,7 +8,13 @@ mod raw;
 mod sound;
 mod video;
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use nodedata_core::Result;
 use nodedata_io::in_pool;
@@ -19,6 +25,7 @@ pub(crate) use media::MediaRow;
 use crate::{
     fetched::Fetched,
     fields::{Field, Fields},
+    frame_axes::FrameAxes,
     memory::Rooms,
     needs::StepRange,
     rows::{Column, Data, Rows},
@@ -53,16 +60,48 @@ impl Split {
         in_pool(|| self.decode(&fetched, episode, steps, fields, self.reader().frames()))
     }
 
-    /// The same of single steps, in any order and also more than once: all of them are fetched in one round, and groups of frames decoded
-    /// side by side.
+    /// The same of several samples, each single steps of an episode, in any order and also more than once: all of them are fetched in one
+    /// round, and decoded side by side by so many threads at most. Of several that are damaged the first says so.
     ///
     /// # Errors
     /// As [`Self::rows`].
-    pub fn rows_at(&self, episode: usize, steps: &[u64], fields: &Fields) -> Result<Rows> {
-        let runs = self.runs(episode, steps)?;
-        let wanted: Vec<StepRange> = runs.into_iter().map(|steps| StepRange { episode, steps }).collect();
+    pub fn rows_of(
+        &self,
+        samples: &[(usize, Vec<u64>)],
+        fields: &Fields,
+        axes: FrameAxes,
+        n_threads: usize,
+    ) -> Result<Vec<Rows>> {
+        let mut wanted = Vec::with_capacity(samples.len());
+        for (episode, steps) in samples {
+            let runs = self.runs(*episode, steps)?;
+            wanted.extend(runs.into_iter().map(|steps| StepRange { episode: *episode, steps }));
+        }
         let fetched = self.fetch(&self.needs(&wanted, fields)?)?;
-        in_pool(|| self.decode_steps(&fetched, episode, steps, fields, self.reader().frames()))
+        let decode = |(episode, steps): &(usize, Vec<u64>)| {
+            let mut rows = self.decode_steps(&fetched, *episode, steps, fields, self.reader().frames())?;
+            axes.put(fields, &mut rows)?;
+            Ok(rows)
+        };
+        let next = AtomicUsize::new(0);
+        let of_thread = |_| {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(sample) = samples.get(at) else { return done };
+                let rows = decode(sample);
+                if rows.is_err() {
+                    // All before it are done or at work; nobody waits for those behind it.
+                    next.store(samples.len(), Ordering::Relaxed);
+                }
+                done.push((at, rows));
+            }
+        };
+        let n_threads = n_threads.clamp(1, samples.len().max(1));
+        let mut done: Vec<_> =
+            in_pool(|| (0..n_threads).into_par_iter().with_max_len(1).flat_map_iter(of_thread).collect());
+        done.sort_unstable_by_key(|it| it.0);
+        done.into_iter().map(|it| it.1).collect()
     }
 
     /// Decodes some steps of an episode, of what [`Self::fetch`] brought; what it did not is fetched now. Pictures are decoded one by

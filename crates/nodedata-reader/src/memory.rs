@@ -23,9 +23,7 @@ enum Inner {
 impl Memory {
     /// So many zeros, which cost nothing as long as nobody writes to them; `None` where there is no room for them.
     pub fn zeros(n_bytes: usize) -> Option<Self> {
-        // The probe fails where `vec!` would end the process.
-        let is_there = Vec::<u8>::new().try_reserve_exact(n_bytes).is_ok();
-        is_there.then(|| vec![0; n_bytes].into())
+        nodedata_io::zeros(n_bytes).map(Self::from)
     }
 
     /// Cuts it in two: what is behind the first so many bytes, or nothing where it has no more, and these.

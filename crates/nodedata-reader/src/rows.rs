@@ -187,15 +187,17 @@ pub(crate) fn item_bytes(dtype: DType, shape: &[usize]) -> Option<usize> {
 pub(crate) fn room(n_bytes: Option<usize>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let is_there = n_bytes.is_some_and(|it| bytes.try_reserve_exact(it).is_ok());
-    if is_there {
-        return Ok(bytes);
-    }
+    if is_there { Ok(bytes) } else { Err(no_memory(n_bytes)) }
+}
+
+/// That there is no room for so many bytes, or that nobody could count them.
+pub(crate) fn no_memory(n_bytes: Option<usize>) -> Error {
     let message = match n_bytes {
         Some(n_bytes) => format!("the rows decode to {n_bytes} bytes, for which there is no memory"),
         None => "the rows decode to more bytes than memory can have".to_owned(),
     };
-    Err(Error::new(ErrorKind::Limit, message)
-        .with_hint("read fewer steps at once, name the fields that are wanted, or resize pictures"))
+    Error::new(ErrorKind::Limit, message)
+        .with_hint("read fewer steps at once, name the fields that are wanted, or resize pictures")
 }
 
 fn picked<T: Clone>(values: &[T], rows: &[usize]) -> Result<Vec<T>> {

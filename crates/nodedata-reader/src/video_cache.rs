@@ -25,6 +25,7 @@ pub struct VideoCache(Arc<Inner>);
 
 struct Inner {
     max_bytes: u64,
+    is_of_episodes: bool,
     kept: PerProcess<Mutex<Kept>>,
     hits: AtomicU64,
     decoded: AtomicU64,
@@ -61,8 +62,18 @@ pub(crate) struct DecoderKey {
 impl VideoCache {
     /// One that keeps frames of so many bytes.
     pub fn new(max_bytes: u64) -> Self {
+        Self::keeping(max_bytes, false)
+    }
+
+    /// The same for whoever wants each frame of an episode once: of groups that are wanted as a whole nothing is kept.
+    pub fn of_episodes(max_bytes: u64) -> Self {
+        Self::keeping(max_bytes, true)
+    }
+
+    fn keeping(max_bytes: u64, is_of_episodes: bool) -> Self {
         Self(Arc::new(Inner {
             max_bytes,
+            is_of_episodes,
             kept: PerProcess::new(),
             hits: AtomicU64::new(0),
             decoded: AtomicU64::new(0),
@@ -95,11 +106,17 @@ impl VideoCache {
         self.0.max_bytes
     }
 
-    /// Keeps a frame that was decoded.
-    pub(crate) fn put(&self, key: FrameKey, frame: &Arc<VideoFrame>) {
-        let n_bytes = frame.planes.iter().map(|it| it.len() as u64).sum();
+    /// Whether nobody comes back for groups that are wanted as a whole.
+    pub(crate) fn is_of_episodes(&self) -> bool {
+        self.0.is_of_episodes
+    }
+
+    /// Counts a frame that was decoded, and keeps it where it has a key.
+    pub(crate) fn decoded(&self, key: Option<FrameKey>, frame: VideoFrame) {
         self.0.decoded.fetch_add(1, Ordering::Relaxed);
-        self.kept(|it| it.frames.put(key, Arc::clone(frame), n_bytes));
+        let Some(key) = key.filter(|_| self.0.max_bytes > 0) else { return };
+        let n_bytes = frame.planes.iter().map(|it| it.len() as u64).sum();
+        self.kept(|it| it.frames.put(key, Arc::new(frame), n_bytes));
     }
 
     /// A decoder that is ready for a key frame.

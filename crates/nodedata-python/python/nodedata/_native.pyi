@@ -94,14 +94,14 @@ class Split:
         resize: Mapping[str, tuple[int, int]] | None = None,
         layout: str = "hwc",
     ) -> dict[str, Any]: ...
-    def rows_at(
+    def rows_of(
         self,
-        episode: int,
-        steps: list[int],
-        fields: list[str] | Mapping[str, str] | None = None,
-        resize: Mapping[str, tuple[int, int]] | None = None,
-        layout: str = "hwc",
-    ) -> dict[str, Any]: ...
+        samples: list[tuple[int, list[int]]],
+        fields: list[str] | Mapping[str, str] | None,
+        resize: Mapping[str, tuple[int, int]] | None,
+        layout: str,
+        threads: int,
+    ) -> list[dict[str, Any]]: ...
     def arrow_episodes(self) -> Any: ...
 
 class Stream:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +31,10 @@ class Steps(Sequence[Any]):
         # As what each field is read.
         self._how = _how(request.wanted(self._native), features)
         self._check(features)
+        # Fields by their windows: those of one are read in one call, which decodes steps, cameras and groups of frames side by side.
+        self._reads: dict[tuple[int, ...], list[str]] = {}
+        for name in self._how:
+            self._reads.setdefault(tuple(self._windows.get(name, (0,))), []).append(name)
         self._number(np.asarray(self._native.lengths, dtype=np.int64))
         self._threads = request.threads or _n_cores()
 
@@ -85,21 +88,29 @@ class Steps(Sequence[Any]):
             return self.__getitems__(range(*number.indices(len(self))))
         if isinstance(number, (list, tuple, np.ndarray)):
             return self.__getitems__(number)
-        return self._step(*self._located(number))
+        return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: Iterable[int]) -> list[Any]:
         """Several steps, decoded side by side: what torch's loaders ask a dataset for when it has this method."""
         places = [self._located(it) for it in numbers]
-        if self._threads == 1 or len(places) < 2:
-            return [self._step(*it) for it in places]
-        # A pool of this call alone: nothing is left that a fork could break.
-        with ThreadPoolExecutor(min(self._threads, len(places)), "nodedata-steps") as pool:
-            try:
-                return list(pool.map(lambda it: self._step(*it), places))
-            except BaseException:
-                # Only those that are at work are waited for.
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        if not places:
+            return []
+        raw: list[dict[str, Any]] = [{} for _ in places]
+        valid: list[dict[str, np.ndarray]] = [{} for _ in places]
+        pads: list[dict[str, np.ndarray]] = [{} for _ in places]
+        last = np.asarray([self._lengths[episode] for episode, _ in places])[:, None] - 1
+        for window, names in self._reads.items():
+            offsets = np.asarray(window, dtype=np.int64) + np.asarray([[step] for _, step in places])
+            steps = np.clip(offsets, 0, last)
+            samples = [(episode, rows) for (episode, _), rows in zip(places, steps.tolist(), strict=True)]
+            how = {it: self._how[it] for it in names}
+            resize = {it: size for it, size in (self._request.resize or {}).items() if it in how} or None
+            found = self._native.rows_of(samples, how, resize, self._request.axes, self._threads)
+            for nth, values in enumerate(found):
+                valid[nth] |= values.pop("__valid__")
+                raw[nth] |= values
+                pads[nth] |= {it: steps[nth] != offsets[nth] for it in names if it in self._windows}
+        return [self._finished(*it) for it in zip(places, raw, valid, pads, strict=True)]
 
     def _located(self, number: Any) -> tuple[int, int]:
         """The episode's position in the split, and the step."""
@@ -108,33 +119,14 @@ class Steps(Sequence[Any]):
         start = int(self._ends[nth - 1]) if nth else 0
         return int(self._positions[nth]), at - start + self._first
 
-    def _step(self, episode: int, step: int) -> Any:
-        told = self._native.head(episode)
-        length = int(self._lengths[episode])
-        raw: dict[str, Any] = {}
-        valid: dict[str, np.ndarray] = {}
-        pads: dict[str, np.ndarray] = {}
-        # Fields by the steps that are read of them, so that those are one native call, which decodes cameras and groups side by side.
-        reads: dict[tuple[int, ...], list[str]] = {}
-        for name in self._how:
-            offsets = np.asarray(self._windows.get(name, (0,)), dtype=np.int64) + step
-            steps = np.clip(offsets, 0, length - 1)
-            if name in self._windows:
-                pads[name] = steps != offsets
-            reads.setdefault(tuple(steps.tolist()), []).append(name)
-        for rows, names in reads.items():
-            resize = {it: size for it, size in (self._request.resize or {}).items() if it in names} or None
-            how = {it: self._how[it] for it in names}
-            found = self._native.rows_at(episode, list(rows), how, resize, self._request.axes)
-            valid |= found.pop("__valid__")
-            raw |= found
+    def _finished(self, at: tuple[int, int], raw: dict[str, Any], valid: dict[str, np.ndarray], pads: dict[str, np.ndarray]) -> Any:
         if self._request.pad in ("zero", "nan"):
             for name, is_pad in pads.items():
                 raw[name] = _blanked(raw[name], is_pad, self._request.pad)
-        raw |= {"__pads__": pads, "__valid__": valid, "__at__": place(self, told, episode, step)}
         # In the order of the fields, not of the reads.
         ordered = {name: raw[name] for name in self._how}
-        return self._finish(ordered | {it: raw[it] for it in ("__pads__", "__valid__", "__at__")})
+        where = place(self, self._native.head(at[0]), *at)
+        return self._finish(ordered | {"__pads__": pads, "__valid__": valid, "__at__": where})
 
 
 def _n_cores() -> int:

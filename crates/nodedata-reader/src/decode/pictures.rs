@@ -16,7 +16,7 @@ use super::{
 use crate::{
     fields::Field,
     memory::{Memory, Rooms},
-    rows::{Data, Ragged, Tensor, room},
+    rows::{Data, Ragged, Tensor, no_memory, room},
     split::{Pictures, dims_of},
 };
 
@@ -274,19 +274,13 @@ fn room_for(n_bytes: usize) -> bool {
 /// `Limit` when there is no room for them.
 pub(super) fn room_among(rooms: &Rooms, field: &Field, n_bytes: Option<usize>) -> Result<Memory> {
     let ready = n_bytes.and_then(|it| rooms.take(&field.info.name, it));
-    ready.map_or_else(|| zeros(n_bytes).map(Memory::from), Ok)
+    ready.map_or_else(|| zeros(n_bytes), Ok)
 }
 
 /// So many zeros, which cost nothing as long as nobody writes to them.
 ///
 /// # Errors
 /// `Limit` when there is no room for them.
-pub(super) fn zeros(n_bytes: Option<usize>) -> Result<Vec<u8>> {
-    match n_bytes {
-        Some(n_bytes) if n_bytes <= LARGE_BYTES => Ok(vec![0; n_bytes]),
-        _ => {
-            drop(room(n_bytes)?);
-            Ok(vec![0; n_bytes.unwrap_or(0)])
-        }
-    }
+pub(super) fn zeros(n_bytes: Option<usize>) -> Result<Memory> {
+    n_bytes.and_then(Memory::zeros).ok_or_else(|| no_memory(n_bytes))
 }

@@ -17,7 +17,7 @@ use nodedata_media::{
     video::{CodedSample, DecodeOptions, decode_frames},
 };
 use nodedata_reader::{
-    As, Data, Fetched, FieldsRequest, MediaKind, Memory, Place, Reader, Rooms, Split, StepRange, Tensor,
+    As, Data, Fetched, FieldsRequest, FrameAxes, MediaKind, Memory, Place, Reader, Rooms, Split, StepRange, Tensor,
     VideoCache,
 };
 use nodedata_schema::FieldSchema;
@@ -196,13 +196,19 @@ fn frames_are_those_of_the_whole_video() {
                 check((0..n).collect());
                 check(vec![n - 1, 0, n / 2, n / 2]);
                 check((n / 3..n / 2).collect());
-                // By all threads, groups of a window and pictures that come twice side by side.
-                let steps = [n - 1, 0, n / 2, n / 2];
-                let rows = split.rows_at(episode, &steps, &fields).unwrap();
-                assert!(
-                    pixels(&rows).bytes == steps.map(|it| &*video.frames[it as usize]).concat(),
-                    "{name}"
-                );
+                // By several threads, groups of a window and pictures that come twice side by side.
+                let samples = [vec![n - 1, 0, n / 2, n / 2], vec![n / 3], vec![]];
+                let of_episode = samples.clone().map(|it| (episode, it));
+                for n_threads in [0, 1, 2, 7] {
+                    let all = split.rows_of(&of_episode, &fields, FrameAxes::ChannelsLast, n_threads).unwrap();
+                    assert_eq!(all.len(), samples.len());
+                    for (rows, steps) in all.iter().zip(&samples).take(2) {
+                        let expected: Vec<&[u8]> =
+                            steps.iter().map(|it| &*video.frames[*it as usize]).collect();
+                        assert!(pixels(rows).bytes == expected.concat(), "{name}");
+                    }
+                    assert_eq!(all[2].n_rows, 0);
+                }
             }
             let whole = split.rows(1, 0..n, &fields).unwrap();
             let size = [video.track.height as usize, video.track.width as usize, 3];
@@ -249,6 +255,12 @@ fn frames_are_kept_and_groups_are_not_started_again() {
     }
     assert!(nothing.stats().decoded > 3 * n, "{}", nothing.stats().decoded);
     assert_eq!(nothing.stats().n_bytes, 0);
+    // Who reads episodes wants no frame twice, but for those of groups that are read in parts.
+    let episodes = VideoCache::of_episodes(256 << 20);
+    split.decode(&none, 0, 0..n, &fields, &episodes).unwrap();
+    assert_eq!((episodes.stats().decoded, episodes.stats().n_bytes), (n, 0));
+    split.decode(&none, 0, 0..n - 1, &fields, &episodes).unwrap();
+    assert!(episodes.stats().n_bytes > 0);
     // Another split has other frames under the same numbers.
     let (_folder, other) = opened(&made(&self::video("av1_g2"), true));
     let fields = other.fields(&FieldsRequest::default()).unwrap();
@@ -312,6 +324,9 @@ fn a_broken_sample_is_damage_of_its_step() {
     video.samples[4] = Bytes::from(vec![0x55; 40]);
     let (_folder, split) = opened(&made(&video, true));
     let fields = split.fields(&FieldsRequest::default()).unwrap();
+    let samples = [1, 5, 4, 2].map(|it| (0, vec![it]));
+    let err = split.rows_of(&samples, &fields, FrameAxes::ChannelsLast, 2).unwrap_err();
+    assert_eq!(Place::of(&err).and_then(|it| it.step), Some(5), "the first that is damaged says so: {err:?}");
     assert!(split.rows(0, 0..4, &fields).is_ok());
     let err = split.rows(0, 4..5, &fields).unwrap_err();
     assert_ne!(err.kind(), ErrorKind::Config, "{}", err.chain());

@@ -31,7 +31,8 @@ pub(crate) struct Assembly {
     bytes_max: u64,
     /// Its place in the memory of its batch, until somebody decodes the first piece of it.
     seat: Option<Seat>,
-    /// And what that is for each part; nothing where values are in memory of their own.
+    /// And what that is for each part, or in memory of the sample's own where that is a whole episode; nothing where pieces have their
+    /// own.
     places: Vec<Option<Places>>,
 }
 
@@ -58,8 +59,14 @@ impl Assembly {
         layout: &Layout,
         located: &Located,
     ) -> Result<Vec<Rooms>> {
-        if let Some(seat) = self.seat.take() {
-            let places = layout.parts.iter().map(|part| Places::of(&seat, layout, part, located));
+        let seat = self.seat.take();
+        if seat.is_some() || (layout.unit == Unit::Episode && self.places.is_empty()) {
+            let room = |field: &str, n_bytes: usize| match &seat {
+                Some(seat) => seat.take(field, n_bytes),
+                // Pieces of it are written side by side, and nothing is copied.
+                None => Memory::zeros(n_bytes),
+            };
+            let places = layout.parts.iter().map(|part| Places::of(&room, layout, part, located));
             self.places = places.collect::<Result<_>>()?;
         }
         let rooms = wanted.iter().map(|it| {

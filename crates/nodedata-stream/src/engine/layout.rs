@@ -5,12 +5,14 @@ use nodedata_core::{Error, ErrorKind, Result};
 use crate::{Located, Pad, Slot, Unit, Window, engine::feed::Wanted};
 
 /// Decoded bytes of steps that are decoded in one go, about, and coded ones. More steps of a sample are dealt to several
-/// threads, and a stream that is stopped waits for no more than this.
-const PIECE_DECODED_BYTES: u64 = 32 << 20;
+/// threads: to threads that end at nearly the same time, or all others wait for the last of them where a sample is the only one.
+const PIECE_DECODED_BYTES: u64 = 8 << 20;
 const PIECE_CODED_BYTES: u64 = 8 << 20;
-/// Steps of a piece: neither so few that a group of frames is decoded again and again, nor so many that nothing is
-/// dealt.
-const PIECE_STEPS: Range<u64> = 16..4096;
+/// So much larger a piece may be, so that no group of frames is decoded by two threads. A stream that is stopped waits for no more than
+/// this.
+const PIECE_STRETCH: u64 = 4;
+/// Steps of a piece: neither so few that threads have more to do with pieces than with steps, nor so many that nothing is dealt.
+const PIECE_STEPS: Range<u64> = 4..4096;
 
 /// What the samples of one source are made of.
 #[derive(Debug)]
@@ -79,17 +81,17 @@ impl Layout {
         let mut last: Vec<Wanted> = Vec::new();
         let mut filled = 0.0;
         for (idx, part) in self.parts.iter().enumerate() {
-            let most = self.piece_steps(part);
+            let steps = self.piece_steps(part);
             for run in runs(&self.steps(part, located)?) {
-                let is_long = run.end - run.start > PIECE_FRAMES.min(most);
+                let is_long = run.end - run.start > PIECE_FRAMES.min(steps);
                 let cuts = if is_long { cuts(idx, episode) } else { Vec::new() };
-                let most_of_run = if cuts.is_empty() { most } else { most.min(PIECE_FRAMES) };
+                let aim = if cuts.is_empty() { steps } else { steps.min(PIECE_FRAMES) };
                 let mut rest = run;
                 while !rest.is_empty() {
-                    let cut = cut(&rest, most, &cuts);
+                    let cut = cut(&rest, aim, steps.saturating_mul(PIECE_STRETCH), &cuts);
                     let steps = rest.start..cut;
                     rest.start = cut;
-                    let share = (steps.end - steps.start) as f64 / most_of_run as f64;
+                    let share = (steps.end - steps.start) as f64 / aim as f64;
                     if filled > 0.0 && filled + share > 1.0 {
                         pieces.push(std::mem::take(&mut last));
                         filled = 0.0;
@@ -144,15 +146,16 @@ impl Layout {
         })
     }
 
-    /// Where the rows that are read of a part of a step lie in its window; `None` where they do not lie one behind the other, such as
-    /// where a step comes twice.
+    /// Where the rows that are read of a part lie in its window; `None` where they do not lie one behind the other, such as where a step
+    /// comes twice. Without a window all rows are the sample's own.
     ///
     /// # Errors
     /// `Corrupt` where there is no such window.
     pub(crate) fn in_window(&self, part: &Part, located: &Located) -> Result<Option<InWindow>> {
         let steps = self.steps(part, located)?;
         let Some(window) = &part.window else {
-            return Ok(Some(InWindow { steps, rows: 0..1, n_slots: 1 }));
+            let n_slots = usize::try_from(steps.len()).map_err(|_| too_many())?;
+            return Ok(Some(InWindow { steps, rows: 0..n_slots, n_slots }));
         };
         let slots = self.slots(window, located)?;
         let is_inside = |it: &Slot| matches!(it, Slot::Step(_));
@@ -248,16 +251,16 @@ impl Steps {
     }
 }
 
-/// Up to where a piece goes of what is left of a run, of `most` steps: up to the last of these cuts that are near, or else the first that
-/// there is.
-fn cut(rest: &Range<u64>, most: u64, cuts: &[u64]) -> u64 {
-    let farthest = rest.end.min(rest.start.saturating_add(most));
-    let near = rest.start.saturating_add(PIECE_FRAMES);
-    if rest.end <= near && rest.end == farthest {
-        return farthest;
+/// Up to where a piece goes of what is left of a run, of about `aim` steps: up to the last of these cuts that are as near, or else the
+/// first, where it takes no more than `most`.
+fn cut(rest: &Range<u64>, aim: u64, most: u64, cuts: &[u64]) -> u64 {
+    let near = rest.start.saturating_add(aim);
+    if cuts.is_empty() || rest.end <= near {
+        return rest.end.min(near);
     }
+    let farthest = rest.end.min(rest.start.saturating_add(most));
     let behind = cuts.get(cuts.partition_point(|it| *it <= rest.start)..).unwrap_or_default();
-    let n_near = behind.partition_point(|it| *it <= near.min(farthest));
+    let n_near = behind.partition_point(|it| *it <= near);
     let found = behind.get(n_near.saturating_sub(1)).copied();
     found.filter(|it| *it < farthest).unwrap_or(farthest)
 }
@@ -324,14 +327,14 @@ mod tests {
 
     #[test]
     fn a_long_episode_is_cut_and_nothing_is_left_out() {
-        // A mebibyte a row: 32 steps a piece.
+        // A mebibyte a row: 8 steps a piece.
         let layout = layout(Unit::Episode, &[None], 1 << 20);
         let pieces = layout.pieces(&located(0, 5..1000), NO_CUTS).unwrap();
-        assert_eq!(pieces.len(), 32);
+        assert_eq!(pieces.len(), 125);
         let mut at = 5;
         for wanted in pieces.iter().flatten() {
             assert_eq!(wanted.steps.start, at);
-            assert!(wanted.steps.end - at <= 32);
+            assert!(wanted.steps.end - at <= 8);
             at = wanted.steps.end;
         }
         assert_eq!(at, 1000);
@@ -366,10 +369,11 @@ mod tests {
         assert_eq!(ends(1, 5..200, 10), [60, 120, 180, 200]);
         // Groups that are longer are not cut, as long as there is room for them.
         assert_eq!(ends(1, 0..1000, 300), [300, 600, 900, 1000]);
-        // Frames of a mebibyte: 32 a piece, however long their groups are.
-        assert_eq!(ends(1 << 20, 0..100, 10), [30, 60, 90, 100]);
+        // Frames of a mebibyte: about 8 a piece, and 32 at most, however long their groups are.
+        assert_eq!(ends(1 << 20, 0..20, 2), [8, 16, 20]);
+        assert_eq!(ends(1 << 20, 0..45, 10), [10, 20, 30, 40, 45]);
         assert_eq!(ends(1 << 20, 0..100, 300), [32, 64, 96, 100]);
-        assert_eq!(ends(1 << 20, 0..100, 40), [32, 40, 72, 100]);
+        assert_eq!(ends(1 << 20, 0..100, 40), [32, 40, 72, 80, 100]);
         // What is short is one piece.
         assert_eq!(ends(1, 7..71, 10), [71]);
     }

@@ -14,7 +14,7 @@ use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_reader::VideoCache;
 
 use crate::{
-    Position,
+    Position, Unit,
     engine::{
         assembly::Assembly,
         flights::LOOK,
@@ -81,6 +81,11 @@ impl Run {
         batch: (usize, usize),
     ) -> Result<Self> {
         let n_decoders = plan.engine().n_threads();
+        let video_bytes = plan.engine().video_cache_bytes;
+        // Each frame of an episode is wanted once; steps and their windows come back for some.
+        let are_episodes = plan.sources().iter().all(|it| it.layout.unit == Unit::Episode);
+        let video =
+            if are_episodes { VideoCache::of_episodes(video_bytes) } else { VideoCache::new(video_bytes) };
         let is_far = plan.sources().iter().any(|it| it.at_hand.is_none());
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(Arc::clone(plan), position, n_taken, batch)),
@@ -88,7 +93,7 @@ impl Run {
             can_decode: Condvar::new(),
             can_take: Condvar::new(),
             lines: Lines::default(),
-            video: VideoCache::new(plan.engine().video_cache_bytes),
+            video,
             is_stopped: AtomicBool::new(false),
             n_live: Mutex::new(0),
             ended: Condvar::new(),

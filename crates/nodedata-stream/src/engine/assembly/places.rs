@@ -1,4 +1,4 @@
-//! Where the values of a sample are wanted in the memory of its batch.
+//! Where the values of a sample are wanted: in the memory of its batch, or in one of its own for all pieces.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -8,7 +8,6 @@ use nodedata_reader::{Memory, Rooms};
 use crate::{
     Located,
     engine::{
-        batch_memory::Seat,
         feed::Wanted,
         layout::{InWindow, Layout, Part, PlacedField},
     },
@@ -29,17 +28,23 @@ struct Place {
 }
 
 impl Places {
-    /// Those of a part of a sample; `None` where its rows cannot be put there as they come.
+    /// Those of a part of a sample, in the memory that `room` has for so many bytes of a field; `None` where its rows cannot be put there
+    /// as they come.
     ///
     /// # Errors
     /// Those of [`Layout::in_window`].
-    pub(super) fn of(seat: &Seat, layout: &Layout, part: &Part, located: &Located) -> Result<Option<Self>> {
+    pub(super) fn of(
+        room: impl Fn(&str, usize) -> Option<Memory>,
+        layout: &Layout,
+        part: &Part,
+        located: &Located,
+    ) -> Result<Option<Self>> {
         if part.placed.is_empty() {
             return Ok(None);
         }
         let Some(lie) = layout.in_window(part, located)? else { return Ok(None) };
         let place = |field: &PlacedField| {
-            let memory = seat.take(&field.name, field.row_bytes.checked_mul(lie.n_slots)?)?;
+            let memory = room(&field.name, field.row_bytes.checked_mul(lie.n_slots)?)?;
             Some(Place { field: field.clone(), rows: BTreeMap::from([(0, memory)]) })
         };
         let fields = part.placed.iter().filter_map(place).collect();

@@ -86,6 +86,30 @@ fn windows_take_rows_in_their_order() {
     assert_eq!(fields[1].column.data, Data::Text(["6", "4", "4", "3"].map(str::to_owned).to_vec()));
 }
 
+/// Those of a whole episode, whoever comes first: they are not copied once they are decoded.
+#[test]
+fn pieces_of_an_episode_lie_side_by_side() {
+    let layout = layout(None, Pad::Edge);
+    let located = Located { episode: 0, steps: 2..9 };
+    let mut assembly = Assembly::new(&layout, 10_000);
+    let mut addresses = Vec::new();
+    for (piece, steps) in [(1, 5..9), (0, 2..5)] {
+        let wanted = Wanted { part: 0, episode: 0, steps: steps.clone() };
+        let rooms = assembly.rooms(&[wanted], &layout, &located).unwrap();
+        let mut rows = rows(steps);
+        let Data::Tensor(tensor) = &mut rows.columns[0].data else { panic!("{rows:?}") };
+        let mut room = rooms[0].take("state", tensor.bytes.len()).unwrap();
+        room.copy_from_slice(&tensor.bytes);
+        addresses.push(room.as_ptr());
+        tensor.bytes = room;
+        assembly.add(piece, vec![(0, rows)], &layout, &located).unwrap();
+    }
+    let fields = assembly.finish(&layout, &located).unwrap();
+    assert_eq!(fields, sample(&layout, 2..9, &[(0, 2..9)]).unwrap());
+    let Data::Tensor(tensor) = &fields[2].column.data else { panic!("{fields:?}") };
+    assert_eq!(tensor.bytes.as_ptr(), addresses[1]);
+}
+
 /// As two of a batch: what is put to its place there is neither another one's, nor copied.
 #[test]
 fn rows_lie_where_the_batch_wants_them() {
