@@ -62,6 +62,16 @@ impl App {
         Ok(None)
     }
 
+    /// The same, where nobody need be waited for. Of a database that other nodes share it is not known what they have seen.
+    pub(crate) fn see_at_hand(
+        &self,
+        principal: &Principal,
+        dataset: &DatasetName,
+    ) -> Option<Arc<DatasetView>> {
+        let may_see = principal.may_see_private(dataset);
+        self.views.at_hand(&self.store, dataset, may_see).filter(|_| !self.database.is_shared())
+    }
+
     /// What a blob is to a dataset that somebody sees.
     pub(crate) fn blob_of(&self, view: &DatasetView, b3: &B3) -> Answered<BlobUse> {
         if view.is_purged(b3) {
@@ -145,13 +155,12 @@ impl App {
 
     /// The way on which somebody gets a blob: that of any revision it belongs to, the one without a gate first.
     fn pass(&self, principal: &Principal, view: &DatasetView, blob: &BlobUse) -> Answered<Passage> {
-        if blob.is_open {
+        if is_open_to(principal, view, blob) {
             return Ok(Passage::Open);
         }
         let (mut gated, mut refused) = (None, None);
         for (kind, is_open) in view.uses(blob) {
             match self.pass_kind(principal, view, kind, is_open) {
-                Ok(Passage::Open) => return Ok(Passage::Open),
                 Ok(passage) => gated = gated.or(Some(passage)),
                 // A newer revision says best what is to be done.
                 Err(refusal) => refused = Some(refusal),
@@ -160,7 +169,8 @@ impl App {
         gated.ok_or_else(|| refused.unwrap_or_else(|| Refusal::missing("blob of the dataset")))
     }
 
-    /// The attestation that lets somebody through to revisions of a kind; none for those whose the dataset is.
+    /// The attestation that lets somebody through to revisions of a kind that are not open to all who see them; none for those whose the
+    /// dataset is.
     fn pass_kind(
         &self,
         principal: &Principal,
@@ -169,18 +179,11 @@ impl App {
         is_open: bool,
     ) -> Answered<Passage> {
         let (dataset, standing) = (&view.state.dataset, &kind.standing);
-        let may_see = || match is_open {
-            true => principal.may_see_private(dataset),
-            false => principal.may_read_private(dataset),
-        };
-        if standing.visibility == Visibility::Private && !may_see() {
+        if is_hidden(principal, dataset, kind, is_open) {
             return Err(match view.state.visibility {
                 Visibility::Private => Refusal::forbidden(&format!("read:{dataset}")),
                 Visibility::Public => stays_private(),
             });
-        }
-        if is_open || !standing.needs_attestation() {
-            return Ok(Passage::Open);
         }
         if principal.may_read(dataset) {
             return Ok(Passage::Gated(None));
@@ -207,6 +210,24 @@ impl App {
             }
         }
     }
+}
+
+/// Whether nothing stands before a blob for somebody, so that nothing is noted when they get it.
+pub(crate) fn is_open_to(principal: &Principal, view: &DatasetView, blob: &BlobUse) -> bool {
+    let is_open = |(kind, is_open): (&Kind, bool)| {
+        !is_hidden(principal, &view.state.dataset, kind, is_open)
+            && (is_open || !kind.standing.needs_attestation())
+    };
+    blob.is_open || view.uses(blob).any(is_open)
+}
+
+/// Whether revisions of a kind are private, and others' than somebody's.
+fn is_hidden(principal: &Principal, dataset: &DatasetName, kind: &Kind, is_open: bool) -> bool {
+    let may_see = || match is_open {
+        true => principal.may_see_private(dataset),
+        false => principal.may_read_private(dataset),
+    };
+    kind.standing.visibility == Visibility::Private && !may_see()
 }
 
 /// How somebody gets bytes.

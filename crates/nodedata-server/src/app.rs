@@ -12,6 +12,8 @@ use nodedata_registry::{
     gate::{AuditEvent, Outcome},
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     apart::Apart,
     catalog::Catalog,
@@ -25,6 +27,7 @@ use crate::{
     quota::Reservations,
     rate::RateLimiter,
     refusal::{Answered, Refusal},
+    serve,
     shares::Shares,
     views::Views,
 };
@@ -59,6 +62,8 @@ pub(crate) struct App {
     pub(crate) apart: Option<Apart>,
     /// Whose identity tokens are believed; nobody's where there are none.
     pub(crate) logins: Option<Logins>,
+    /// Threads of the runtime that may look at files themselves: not all of them, as a file system that hangs would hold them all.
+    pub(crate) turns: Semaphore,
     /// Intents of requests that go on.
     under_way: Mutex<BTreeSet<i64>>,
 }
@@ -91,6 +96,7 @@ impl App {
             answers: shares(limits.answers_bytes, limits.answers_bytes_per_account, usize::MAX),
             apart,
             logins: Logins::new(options.login.clone(), options.trust.clone())?,
+            turns: Semaphore::new(serve::n_workers() - 1),
             under_way: Mutex::default(),
             options,
         })

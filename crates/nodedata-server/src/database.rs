@@ -6,6 +6,7 @@ mod checkpoints;
 mod facts;
 mod health;
 mod intents;
+mod known;
 mod login_groups;
 mod outbox;
 mod pool;
@@ -35,6 +36,7 @@ pub use address::DatabaseAddress;
 pub use backup::Backup;
 pub(crate) use checkpoints::Checkpoint;
 pub(crate) use intents::{Intent, Settled};
+use known::Known;
 pub(crate) use outbox::Letter;
 use pool::Pool;
 pub(crate) use revocations::{Revocation, Revoked, SERVER};
@@ -53,6 +55,8 @@ const STATEMENTS_KEPT: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Database {
     engine: Arc<Engine>,
+    /// Of the file of one server only: what other nodes write to a shared database is not seen without asking it.
+    known: Option<Arc<Known>>,
     n_uses: Arc<AtomicU64>,
 }
 
@@ -77,7 +81,9 @@ impl Database {
         let path = folder.join(FILE);
         let at = |err: Error| err.at(Locus::path(&path));
         let connection = Connection::open(&path).map_err(|err| at(failed(err)))?;
-        Self::prepared(connection).map_err(at)
+        let database = Self::prepared(connection).map_err(at)?;
+        let known = Some(Arc::new(Known::open(&path).map_err(at)?));
+        Ok(Self { known, ..database })
     }
 
     /// Opens a database of Postgres, whose tables are made when they are not there.
@@ -125,7 +131,7 @@ impl Database {
     }
 
     fn over(engine: Engine) -> Self {
-        Self { engine: Arc::new(engine), n_uses: Arc::default() }
+        Self { engine: Arc::new(engine), known: None, n_uses: Arc::default() }
     }
 
     /// How often it was asked or written to.

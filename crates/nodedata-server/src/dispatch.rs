@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -97,7 +98,7 @@ async fn dispatch(app: Arc<App>, route: &'static Route, request: Request) -> Res
     drop(under_way);
     let (took, status) = (started.elapsed(), response.status().as_u16());
     app.metrics.request(method, route.path, status, took);
-    app.options.log.request(&RequestLine {
+    app.options.log.request(|| RequestLine {
         at: app.options.clock.stamp(),
         method,
         route: route.path,
@@ -124,9 +125,9 @@ async fn answer(
             return Err(refusal);
         }
     };
-    if route.body == routes::Body::Nothing && asking.token.is_some() {
+    if route.body == routes::Body::Nothing && (asking.token.is_some() || route.at_once.is_some()) {
         let said = said_of(parts).await;
-        let (asked_by, answered) = answer_at_once(app, asking, said).await?;
+        let (asked_by, answered) = answer_bodiless(app, asking, said).await?;
         *who = asked_by;
         if answered.is_err() {
             intake.drain(body).await;
@@ -167,26 +168,77 @@ async fn answer(
     in_time(limit, handled).await?
 }
 
-/// Answers a request without a body: the thread that finds out who asks answers it as well. For a short range, the way from thread to
-/// thread is much of what it costs. Says who asked, where that was found out.
-async fn answer_at_once(
+/// Answers a request without a body. Where nobody need be waited for, the thread of the runtime that has read it does; else another one,
+/// which finds out who asks as well: for a short range, the way from thread to thread is much of what it costs. Says who asked, where
+/// that was found out.
+async fn answer_bodiless(
     app: &Arc<App>,
     asking: Asking,
     said: Answered<AskedFor>,
 ) -> Answered<(String, Answered<Reply>)> {
-    let limit = app.options.limits.request_timeout;
+    let (route, limit) = (asking.route, app.options.limits.request_timeout);
+    let begun = match begin_at_once(app, asking, said) {
+        ControlFlow::Break(done) => return Ok(done),
+        ControlFlow::Continue(begun) => begun,
+    };
     let app = Arc::clone(app);
     let handled = tokio::task::spawn_blocking(move || {
-        let mut who = "anonymous".to_owned();
-        let answered = asking.identify().and_then(|(principal, asker)| {
-            principal.who().clone_into(&mut who);
-            let asked = said?;
-            asked.check_numbers(asking.route)?;
-            handle(&app, asking.route, &asked.call(principal, asker, Bytes::new()))
-        });
-        (who, answered)
+        let called = match begun {
+            Begun::Nothing(asking, said) => called(route, asking.identify(), said),
+            Begun::Called(call) => Ok(call),
+        };
+        match called {
+            Ok(call) => (call.principal.who().to_owned(), handle(&app, route, &call)),
+            Err((who, refusal)) => (who, Err(refusal)),
+        }
     });
     in_time(limit, handled).await
+}
+
+/// How far a request without a body has come that is not answered yet.
+enum Begun {
+    Nothing(Asking, Answered<AskedFor>),
+    /// It was admitted, and counted to whoever asks.
+    Called(Call),
+}
+
+/// As much of an answer as needs no waiting.
+fn begin_at_once(
+    app: &Arc<App>,
+    asking: Asking,
+    said: Answered<AskedFor>,
+) -> ControlFlow<(String, Answered<Reply>), Begun> {
+    let route = asking.route;
+    let (Some(at_once), Ok(_turn)) = (route.at_once, app.turns.try_acquire()) else {
+        return ControlFlow::Continue(Begun::Nothing(asking, said));
+    };
+    let Some(found) = asking.identify_at_once() else {
+        return ControlFlow::Continue(Begun::Nothing(asking, said));
+    };
+    match called(route, found, said) {
+        Ok(call) => match at_once(app, &call) {
+            Some(answered) => {
+                app.metrics.at_once.fetch_add(1, Ordering::Relaxed);
+                ControlFlow::Break((call.principal.who().to_owned(), answered))
+            }
+            None => ControlFlow::Continue(Begun::Called(call)),
+        },
+        Err((who, refusal)) => ControlFlow::Break((who, Err(refusal))),
+    }
+}
+
+/// What somebody who was found out asks for; or who asks, and why that is nothing.
+fn called(
+    route: &Route,
+    found: Answered<(Principal, Asker)>,
+    said: Answered<AskedFor>,
+) -> Result<Call, (String, Refusal)> {
+    let (principal, asker) = found.map_err(|it| ("anonymous".to_owned(), it))?;
+    let checked = said.and_then(|asked| asked.check_numbers(route).map(|()| asked));
+    match checked {
+        Ok(asked) => Ok(asked.call(principal, asker, Bytes::new())),
+        Err(refusal) => Err((principal.who().to_owned(), refusal)),
+    }
 }
 
 fn handle(app: &Arc<App>, route: &Route, call: &Call) -> Answered<Reply> {
@@ -294,8 +346,22 @@ impl Asking {
             refusal.challenge = route.is_page;
             return app.denied(&Principal::anonymous(), "token", None, refusal);
         };
+        self.admitted(principal)
+    }
+
+    /// The same, where nobody need be waited for to know it.
+    fn identify_at_once(&self) -> Option<Answered<(Principal, Asker)>> {
+        let Some(token) = &self.token else { return Some(self.identify()) };
+        if let Err(err) = self.app.expect_whole() {
+            return Some(Err(err.into()));
+        }
+        let principal = self.app.database.known_principal(token, self.app.options.clock.now())?;
+        Some(self.admitted(principal))
+    }
+
+    fn admitted(&self, principal: Principal) -> Answered<(Principal, Asker)> {
         let asker = Asker::Account(principal.who().to_owned());
-        intake.admit(&asker, *cost)?;
+        self.intake.admit(&asker, self.cost)?;
         Ok((principal, asker))
     }
 }

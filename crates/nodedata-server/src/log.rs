@@ -5,7 +5,9 @@ use serde_json::json;
 /// Where the server's own lines go: one JSON object each. They name routes, never paths as they were asked
 /// for, and no header: what is secret is not in them.
 #[derive(Clone)]
-pub struct LogSink(Arc<dyn Fn(&str) + Send + Sync>);
+pub struct LogSink(Option<Write>);
+
+type Write = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl fmt::Debug for LogSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,23 +18,27 @@ impl fmt::Debug for LogSink {
 impl LogSink {
     /// Hands each line to `write`, without a line break.
     pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(write))
+        Self(Some(Arc::new(write)))
     }
 
     /// Keeps nothing.
     pub fn none() -> Self {
-        Self::new(|_| ())
+        Self(None)
     }
 
     pub(crate) fn write(&self, line: &str) {
-        (self.0)(line);
+        if let Some(write) = &self.0 {
+            write(line);
+        }
     }
 
-    pub(crate) fn request(&self, line: &RequestLine<'_>) {
-        let RequestLine { at, method, route, status, millis, who } = line;
+    /// A line that is made only where it is kept.
+    pub(crate) fn request<'a>(&self, line: impl FnOnce() -> RequestLine<'a>) {
+        let Some(write) = &self.0 else { return };
+        let RequestLine { at, method, route, status, millis, who } = line();
         let text =
             json!({"at": at, "method": method, "route": route, "status": status, "ms": millis, "who": who});
-        self.write(&text.to_string());
+        write(&text.to_string());
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Metrics {
     pub(crate) hooks_failed: AtomicU64,
     /// Steps that the catalog's database took for lists.
     pub(crate) list_steps: AtomicU64,
+    /// Requests that a thread of the runtime has answered, as nobody was to be waited for.
+    pub(crate) at_once: AtomicU64,
     /// Units of cost that were used.
     pub(crate) cost: AtomicU64,
     /// Requests that would have cost more than their asker had.
@@ -124,7 +126,7 @@ impl Metrics {
     }
 
     /// Name, kind, help and value of what is one number.
-    fn counted(&self, now: &Now<'_>) -> [(&'static str, &'static str, &'static str, u64); 19] {
+    fn counted(&self, now: &Now<'_>) -> [(&'static str, &'static str, &'static str, u64); 20] {
         let counter = |name, help, it: &AtomicU64| (name, "counter", help, it.load(Ordering::Relaxed));
         let gauge = |name, help, value| (name, "gauge", help, value);
         let Now { connections, .. } = now;
@@ -145,6 +147,11 @@ impl Metrics {
                 "nodedata_list_steps_total",
                 "Steps of the catalog's database for lists.",
                 &self.list_steps,
+            ),
+            counter(
+                "nodedata_requests_at_once_total",
+                "Requests that were answered without waiting for disk or database.",
+                &self.at_once,
             ),
             counter("nodedata_cost_total", "Units of cost used.", &self.cost),
             counter(

@@ -35,7 +35,11 @@ pub(crate) struct Route {
     /// Whether it is for browsers, which may send the token as a password.
     pub(crate) is_page: bool,
     pub(crate) handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+    /// The same for what needs no waiting, which a thread of the runtime may do; `None` of it is for the handler.
+    pub(crate) at_once: Option<AtOnce>,
 }
+
+pub(crate) type AtOnce = fn(&Arc<App>, &Call) -> Option<Answered<Reply>>;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,7 @@ const fn get(
         statuses: &[404],
         is_page: false,
         handler,
+        at_once: None,
     }
 }
 
@@ -365,6 +370,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         cost: 1,
+        at_once: Some(blobs::get_at_once),
         ..bytes(
             "/v1/d/{owner}/{name}/blobs/{b3}",
             "blob",

@@ -41,6 +41,8 @@ use crate::{
 /// How often the audit log is told what those without a token were not let.
 const SETTLED_EVERY: Duration = Duration::from_secs(60);
 
+const WORKERS_MAX: usize = 16;
+
 /// A server that runs until it is stopped, or dropped.
 pub struct Running {
     runtime: Option<tokio::runtime::Runtime>,
@@ -57,6 +59,11 @@ impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// Threads of the runtime: one for each processor, and one more for when others look at files.
+pub(crate) fn n_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(WORKERS_MAX - 1) + 1
 }
 
 /// Starts a server over a store. It answers when this returns.
@@ -76,7 +83,7 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     let tls = app.options.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
     let listen = &app.options.listen;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(n_workers())
         .enable_all()
         .build()
         .map_err(|err| Error::new(ErrorKind::Io, "the process may start no threads").with_source(err))?;

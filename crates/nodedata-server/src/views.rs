@@ -5,8 +5,9 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
-    Anchor, B3, DatasetName, DatasetState, Gate, Remote, RevisionEntry, Sensitivity,
+    Anchor, B3, DatasetName, DatasetState, Gate, Remote, RevisionEntry, Sensitivity, Store,
     gate::Standing,
+    layout,
     record::{BlobRef, RevisionManifest, Visibility},
 };
 use semver::Version;
@@ -260,6 +261,21 @@ impl Kept {
 impl Views {
     pub(crate) fn new(database: Database, catalog: Arc<Catalog>) -> Self {
         Self { database, catalog, kept: Mutex::default() }
+    }
+
+    /// The view of a dataset that is kept, if a look at a folder says that nothing came to its log since. `None` where more is to be
+    /// asked, and where the dataset is not public: of that the other ways tell.
+    pub(crate) fn at_hand(
+        &self,
+        store: &Store,
+        dataset: &DatasetName,
+        may_see: bool,
+    ) -> Option<Arc<DatasetView>> {
+        let known = self.lock().get(dataset)?;
+        let DatasetState { visibility, moved, deleted, next_seq, .. } = &known.state;
+        let is_shown = may_see || *visibility == Visibility::Public;
+        let is_current = || store.is_absent_here(&layout::record(dataset, *next_seq));
+        (is_shown && moved.is_none() && deleted.is_none() && is_current()).then_some(known)
     }
 
     /// The view of a dataset; `None` when there is none.

@@ -2,13 +2,14 @@ use std::{
     collections::BTreeMap,
     fs::File,
     ops::Range,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use nodedata_core::{ReadAt as _, Result};
-use nodedata_io::positioned::read_exact_at;
+use nodedata_io::positioned::{read_cached_at, read_exact_at};
 
 use super::BlobReader;
 use crate::{
@@ -88,6 +89,27 @@ impl VerifiedGrains {
             Some(bytes) => Ok(bytes),
             None => reader.read_at(range),
         }
+    }
+
+    /// A range of a blob in a folder, if all of it was verified lately and lies in memory: for threads that must not wait for a disk. What
+    /// is `None` here, [`Self::read`] gives, or says why not.
+    pub fn at_hand(
+        &self,
+        path: &Path,
+        (b3, n_bytes): (&B3, u64),
+        range: &Range<u64>,
+        now: impl Fn() -> DateTime<Utc>,
+    ) -> Option<Bytes> {
+        let file = open(path).ok()?;
+        let before = identity(&file).filter(|it| it.n_bytes == n_bytes && range.end <= n_bytes)?;
+        let grains = range.start / GRAIN_BYTES..range.end.div_ceil(GRAIN_BYTES);
+        // As in `read`: behind the look at the file, and before that at its bytes.
+        if !self.kept().is_verified(b3, &before, &grains, now()) {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(range.end.checked_sub(range.start)?).ok()?];
+        (read_cached_at(&file, &mut bytes, range.start) && identity(&file) == Some(before))
+            .then(|| Bytes::from(bytes))
     }
 
     /// `None` where there is no such file, or it cannot be read: the reader finds out why, in its own words.

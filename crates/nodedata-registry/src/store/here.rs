@@ -15,7 +15,8 @@ impl Store {
     }
 
     /// Whether the store is a folder that has no object of that name. Whatever else is the case is for whoever reads it.
-    pub(super) fn is_absent_here(&self, path: &str) -> bool {
+    /// A folder says so without a thread of its own.
+    pub fn is_absent_here(&self, path: &str) -> bool {
         self.here(path).is_some_and(|it| fs::symlink_metadata(it).is_err_and(|err| is_absence(&err)))
     }
 

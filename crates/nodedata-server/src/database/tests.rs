@@ -10,8 +10,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     case::{Action, Case},
+    database::tokens::LAST_USED_SECONDS,
     oidc::{Groups, Identity},
-    principal::Scope,
+    principal::{Principal, Scope},
 };
 
 /// What keeps a database, which may be opened more than once.
@@ -430,6 +431,65 @@ fn possessions_readers_and_facts_are_noted_once(kept: &Kept) {
     assert!(!database.is_restored().unwrap());
     database.try_write().unwrap();
     assert!(database.n_uses() > 10);
+}
+
+/// What was looked up counts until anybody writes: over this connection, over another, or in another process, which looks the same.
+#[test]
+fn a_token_is_known_until_somebody_writes() {
+    let kept = Kept::folder();
+    let (database, other) = (kept.open(), kept.open());
+    let made =
+        |account: &str| database.create_token(account, &[Scope::Read, Scope::Roles], 1, now()).unwrap();
+    let (a, b) = (made("a"), made("b"));
+    let known = |it: &NewToken, at| database.known_principal(&it.token, at).map(|it| it.who().to_owned());
+    let look_up = |it: &NewToken| database.principal_of(&it.token, now()).unwrap();
+    assert_eq!(known(&a, now()), None);
+    // The first time notes that it was used, which is a write as well.
+    for it in [&a, &a, &b, &b, &a] {
+        assert!(look_up(it).is_some());
+    }
+    assert_eq!((known(&a, now()).as_deref(), known(&b, now()).as_deref()), (Some("a"), Some("b")));
+    let told = |it: Option<Principal>| format!("{:?}", it.unwrap());
+    let known_a = database.known_principal(&a.token, now());
+    assert_eq!(told(known_a), told(look_up(&a)), "nothing of it is lost");
+    assert_eq!(known(&a, now() + Duration::seconds(LAST_USED_SECONDS + 1)), None, "its use is to be noted");
+    let writes: [&dyn Fn(); 3] = [
+        &|| database.audit("2026-11-25T00:00:00Z".to_owned(), AuditEvent::default()).unwrap(),
+        &|| other.add_member("root", ("readers", "a"), now()).unwrap(),
+        &|| assert!(other.revoke_token("root", &b.id, now()).unwrap()),
+    ];
+    for write in writes {
+        write();
+        assert_eq!((known(&a, now()), known(&b, now())), (None, None));
+        look_up(&a);
+        assert_eq!(known(&a, now()).as_deref(), Some("a"));
+    }
+    assert!(look_up(&b).is_none() && known(&b, now()).is_none());
+    let late = now() + Duration::days(1);
+    assert!(
+        database.principal_of(&a.token, late).unwrap().is_none() && known(&a, late).is_none(),
+        "it is over"
+    );
+}
+
+#[test]
+fn no_more_tokens_are_known_than_fit() {
+    let kept = Kept::folder();
+    let database = kept.open();
+    let made = database.create_token("a", &[Scope::Read], 1, now()).unwrap();
+    let known = database.known.as_deref().unwrap();
+    let version = known.version().unwrap();
+    let found = || known::Found { principal: Principal::anonymous(), until: i64::MAX };
+    let hash = |n: usize| B3::of(&n.to_le_bytes()).0;
+    for n in 0..3000 {
+        known.keep(version, hash(n), found());
+        assert!(known.n_known() <= 1024);
+    }
+    assert!(known.find(&hash(2999), 0).is_some() && known.find(&hash(0), 0).is_none());
+    // What was looked up before somebody wrote is not kept behind that.
+    database.revoke_token("root", &made.id, now()).unwrap();
+    known.keep(version, hash(1), found());
+    assert_eq!((known.n_known(), known.find(&hash(1), 0).is_none()), (0, true));
 }
 
 /// What may come with a request and is no text for Postgres is a mistake of whoever asks, or is not there, but no failure.

@@ -12,6 +12,7 @@ use crate::{
     database::{
         Database,
         audit::append_line,
+        known::{Found, Known},
         login_groups,
         revocations::{Revoked, end_token, note_revoked},
         roles::roles_of,
@@ -24,7 +25,7 @@ use crate::{
 /// Longest time a token may hold, in days.
 pub(crate) const VALID_DAYS_MAX: u32 = 3660;
 /// How exact `last_used` is, in seconds: writing it on each request would be a write per read.
-const LAST_USED_SECONDS: i64 = 3600;
+pub(super) const LAST_USED_SECONDS: i64 = 3600;
 /// Who makes tokens on the server's own machine; no account has a space in its name.
 const OPERATOR: &str = "the operator";
 
@@ -160,18 +161,23 @@ impl Database {
 
     /// Whose token it is; `None` for one that is unknown, taken back, or over.
     pub(crate) fn principal_of(&self, token: &Token, now: DateTime<Utc>) -> Result<Option<Principal>> {
+        if let Some(known) = self.known_principal(token, now) {
+            return Ok(Some(known));
+        }
+        // Asked before the rest, which is then of that state of the database or of a later one.
+        let version = self.known.as_deref().and_then(Known::version);
         let session = self.session()?;
-        let seconds = now.timestamp();
+        let (hash, seconds) = (token.hash(), now.timestamp());
         let found = session.row(
-            "SELECT id, account, scopes, last_used FROM tokens WHERE hash = ?1 AND revoked = 0 AND expires > ?2",
-            &[(&token.hash()).into(), seconds.into()],
+            "SELECT id, account, scopes, last_used, expires FROM tokens WHERE hash = ?1 AND revoked = 0 AND expires > ?2",
+            &[(&hash).into(), seconds.into()],
             |row| {
                 let (id, account, scopes): (String, String, String) =
                     (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((id, account, scopes, row.get::<Option<i64>>(3)?))
+                Ok((id, account, scopes, row.get::<Option<i64>>(3)?, row.get::<i64>(4)?))
             },
         )?;
-        let Some((id, account, scopes, last_used)) = found else { return Ok(None) };
+        let Some((id, account, scopes, last_used, expires)) = found else { return Ok(None) };
         if last_used.is_none_or(|it| it + LAST_USED_SECONDS < seconds) {
             // Whoever may read what needs no line, may do so while the database takes nothing.
             let sql = "UPDATE tokens SET last_used = ?2 WHERE id = ?1";
@@ -179,7 +185,17 @@ impl Database {
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
         let roles = roles_of(&session, &account, &id)?;
-        Ok(Some(Principal { account: Some(account), scopes, token: Some(id), roles }))
+        let principal = Principal { account: Some(account), scopes, token: Some(id), roles };
+        if let (Some(known), Some(version), Some(last_used)) = (&self.known, version, last_used) {
+            let until = expires.min(last_used + LAST_USED_SECONDS + 1);
+            known.keep(version, hash, Found { principal: principal.clone(), until });
+        }
+        Ok(Some(principal))
+    }
+
+    /// The same, where it was found out before and nobody has written to the database since: that waits for no disk.
+    pub(crate) fn known_principal(&self, token: &Token, now: DateTime<Utc>) -> Option<Principal> {
+        self.known.as_ref()?.find(&token.hash(), now.timestamp())
     }
 
     /// Takes a token back, at once, and those that it made in its own place: whoever had it may have them. Says whether there was one

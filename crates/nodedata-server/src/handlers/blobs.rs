@@ -14,7 +14,7 @@ use nodedata_core::Result;
 use nodedata_registry::{B3, BlobReader, DatasetName};
 
 use crate::{
-    access::Asked,
+    access::{Asked, is_open_to},
     app::App,
     asker::Asker,
     call::Call,
@@ -35,6 +35,26 @@ pub(crate) fn get(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     let b3 = call.b3()?;
     let blob = app.blob_of(&view, &b3)?;
     serve(app, call, &view, &b3, &blob, "application/octet-stream")
+}
+
+/// The same, where nobody need be waited for: a short range that stands open to whoever asks, of a file in memory that was verified lately.
+pub(crate) fn get_at_once(app: &Arc<App>, call: &Call) -> Option<Answered<Reply>> {
+    let view = app.see_at_hand(&call.principal, &call.dataset().ok()?)?;
+    let b3 = call.b3().ok()?;
+    let blob = app.blob_of(&view, &b3).ok().filter(|it| is_open_to(&call.principal, &view, it))?;
+    let (n_bytes, etag) = (blob.bytes?, etag_of(&b3));
+    let Wanted::Part(range) = wanted(&call.said.headers, &etag, n_bytes) else { return None };
+    let n_wanted = range.end - range.start;
+    if call.is_head || is_known(&call.said.headers, &etag) || n_wanted > SMALL_WINDOW_BYTES {
+        return None;
+    }
+    let path = app.remote.local_path(&b3)?;
+    let share = app.answers.try_take(&call.asker, n_wanted)?;
+    let bytes = app.verified.at_hand(&path, (&b3, n_bytes), &range, || app.options.clock.now())?;
+    app.metrics.bytes_out.fetch_add(n_wanted, Ordering::Relaxed);
+    let mut reply = head(&view, &blob, &etag, (Some(&range), n_bytes), "application/octet-stream");
+    reply.body = Body::from(share.holding(bytes));
+    Some(Ok(reply))
 }
 
 pub(crate) fn tree(app: &Arc<App>, call: &Call) -> Answered<Reply> {
@@ -77,23 +97,10 @@ pub(crate) fn serve(
     if is_behind {
         return Err(Refusal::no_range(n_bytes));
     }
-    // The name says what the bytes are, so they may be kept for ever, by the asker alone; what is behind a gate by nobody.
-    let is_open = blob.is_open || view.uses(blob).any(|(_, is_open)| is_open);
-    let kept = if is_open { "private, no-cache" } else { "private, no-store" };
     if is_known {
-        return Ok(not_modified(&etag).with_header(header::CACHE_CONTROL, kept));
+        return Ok(not_modified(&etag).with_header(header::CACHE_CONTROL, kept(view, blob)));
     }
-    let reply = Reply::new(media_type, Body::empty())
-        .with_header(header::ACCEPT_RANGES, "bytes")
-        .with_header(header::CACHE_CONTROL, kept)
-        .with_header(header::ETAG, &etag)
-        .with_header(header::CONTENT_LENGTH, &n_wanted.to_string());
-    let mut reply = match &range {
-        Some(it) => reply
-            .with_status(StatusCode::PARTIAL_CONTENT)
-            .with_header(header::CONTENT_RANGE, &format!("bytes {}-{}/{n_bytes}", it.start, it.end - 1)),
-        None => reply,
-    };
+    let mut reply = head(view, blob, &etag, (range.as_ref(), n_bytes), media_type);
     if call.is_head {
         return Ok(reply);
     }
@@ -119,6 +126,34 @@ pub(crate) fn serve(
     };
     reply.body = piece.stream(wanted);
     Ok(reply)
+}
+
+/// By whom an answer may be kept. The name says what the bytes are, so for ever, but by the asker alone; what is behind a gate by nobody.
+fn kept(view: &DatasetView, blob: &BlobUse) -> &'static str {
+    let is_open = blob.is_open || view.uses(blob).any(|(_, is_open)| is_open);
+    if is_open { "private, no-cache" } else { "private, no-store" }
+}
+
+/// An answer with a blob of `n_bytes`, or the range of it, but for the bytes.
+fn head(
+    view: &DatasetView,
+    blob: &BlobUse,
+    etag: &str,
+    (range, n_bytes): (Option<&Range<u64>>, u64),
+    media_type: &'static str,
+) -> Reply {
+    let n_wanted = range.map_or(n_bytes, |it| it.end - it.start);
+    let reply = Reply::new(media_type, Body::empty())
+        .with_header(header::ACCEPT_RANGES, "bytes")
+        .with_header(header::CACHE_CONTROL, kept(view, blob))
+        .with_header(header::ETAG, etag)
+        .with_header(header::CONTENT_LENGTH, &n_wanted.to_string());
+    match range {
+        Some(it) => reply
+            .with_status(StatusCode::PARTIAL_CONTENT)
+            .with_header(header::CONTENT_RANGE, &format!("bytes {}-{}/{n_bytes}", it.start, it.end - 1)),
+        None => reply,
+    }
 }
 
 /// Bytes that were verified: now, or a short while ago where the file is the same since.

@@ -1,6 +1,7 @@
 //! The server from outside, over real connections on this machine.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod at_once;
 mod audit;
 mod backup;
 mod bump;

@@ -136,6 +136,40 @@ fn a_file_that_is_written_to_is_verified_at_once() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_is_at_hand_was_verified_and_is_no_longer_once_a_file_is_another() {
+    let work = Work::new(2 * GRAIN_BYTES + 9);
+    let n_bytes = work.bytes.len() as u64;
+    let file = open(&work.path).unwrap();
+    if !read_cached_at(&file, &mut [0; 9], 0) {
+        return; // The file system of this folder does not say what is in memory.
+    }
+    let at_hand = |range: Range<u64>, seconds: i64| {
+        let blob = (&work.reader.b3, n_bytes);
+        work.verified.at_hand(&work.path, blob, &range, || at(seconds))
+    };
+    assert_eq!(at_hand(0..9, 0), None, "nobody has read it");
+    work.check(0..9, 0);
+    assert_eq!(at_hand(0..9, 1), None, "it was seen too shortly ago");
+    work.check(0..9, 2);
+    assert_eq!(at_hand(3..9, 2).as_deref(), Some(&work.bytes[3..9]));
+    assert_eq!(at_hand(GRAIN_BYTES - 1..GRAIN_BYTES + 1, 2), None, "of two grains one was not verified");
+    work.check(0..n_bytes, 2);
+    assert_eq!(at_hand(1..n_bytes, 301).as_deref(), Some(&work.bytes[1..]));
+    assert_eq!((at_hand(1..n_bytes + 1, 301), at_hand(0..9, 302)), (None, None), "too long, and too late");
+    for change in [
+        &(|| work.flip(3)) as &dyn Fn(),
+        &|| std::fs::copy(&work.path, work.path.with_extension("new")).map(drop).unwrap(),
+        &|| std::fs::rename(work.path.with_extension("new"), &work.path).unwrap(),
+        &|| OpenOptions::new().write(true).open(&work.path).unwrap().set_len(9).unwrap(),
+        &|| std::fs::remove_file(&work.path).unwrap(),
+    ] {
+        change();
+        assert_eq!(at_hand(0..9, 4), None);
+    }
+}
+
+#[test]
 fn no_more_is_remembered_than_fits_and_the_last_used_stay() {
     let work = Work::new(1);
     let identity = FileIdentity::of(&work.path).unwrap().unwrap();
