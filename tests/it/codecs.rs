@@ -15,8 +15,9 @@ use crate::{
     tables::{Dataset, texts},
 };
 
-/// A program that is not there, whatever this machine has.
-const NO_FFMPEG: (&str, &str) = ("NODEDATA_FFMPEG", "/no/such/ffmpeg");
+/// Neither FFmpeg's program nor its library, whatever this machine has.
+const NO_FFMPEG: [(&str, &str); 2] = [("NODEDATA_FFMPEG", "/no/such/ffmpeg"), NO_LIBAVCODEC];
+const NO_LIBAVCODEC: (&str, &str) = ("NODEDATA_LIBAVCODEC", "off");
 
 const FRONT: &str = "observation.images.front";
 const DEPTH: &str = "observation.images.depth";
@@ -59,9 +60,9 @@ fn with_video(name: &str, n_frames: usize) -> Work {
     work
 }
 
-fn convert(work: &Work, flags: &[&str], ffmpeg: (&str, &str)) -> Ran {
+fn convert(work: &Work, flags: &[&str], ffmpeg: [(&str, &str); 2]) -> Ran {
     let args = ["convert", "src", "--out", "out", "--overwrite"];
-    work.run_with(&[ffmpeg], args.into_iter().chain(flags.iter().copied()))
+    work.run_with(&ffmpeg, args.into_iter().chain(flags.iter().copied()))
 }
 
 fn steps(work: &Work) -> RecordBatch {
@@ -114,7 +115,7 @@ fn a_camera_that_nobody_decodes_passes_through() {
         let asked = coded(&rows, camera);
         convert(&work, &[], NO_FFMPEG).exits(0);
         assert!(coded(&steps(&work), camera) == asked, "{name}");
-        work.run_with(&[NO_FFMPEG], ["validate", "--deep", "out"]).exits(0);
+        work.run_with(&NO_FFMPEG, ["validate", "--deep", "out"]).exits(0);
     }
 }
 
@@ -140,7 +141,7 @@ fn a_camera_that_is_worked_on_has_to_be_decoded() {
          {FRONT}, transform: image/rotate_180}}\nsplits: {{by: source}}\n"
     );
     work.write("p.yaml", pipeline);
-    let ran = work.run_with(&[NO_FFMPEG], ["run", "p.yaml", "--out", "out"]);
+    let ran = work.run_with(&NO_FFMPEG, ["run", "p.yaml", "--out", "out"]);
     assert_ne!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("worked on") && ran.stderr.contains("NODEDATA_FFMPEG"), "{}", ran.stderr);
     assert!(!work.path("out").exists());
@@ -149,7 +150,7 @@ fn a_camera_that_is_worked_on_has_to_be_decoded() {
 #[test]
 fn the_ffmpeg_program_decodes_what_others_cannot() {
     let Some(program) = with_ffmpeg() else { return };
-    let ffmpeg = ("NODEDATA_FFMPEG", program.as_str());
+    let ffmpeg = [("NODEDATA_FFMPEG", program.as_str()), NO_LIBAVCODEC];
     for (name, camera) in [("video_h264_444", FRONT), ("depth_hevc_gray12", DEPTH)] {
         let Some(work) = reported(name) else { break };
         convert(&work, &["--decode", "*=png"], ffmpeg).exits(0);
@@ -159,11 +160,11 @@ fn the_ffmpeg_program_decodes_what_others_cannot() {
         let sizes = found.iter().map(|it| image_header(it).unwrap().shape().0);
         let channels = if camera == DEPTH { 1 } else { 3 };
         assert!(sizes.into_iter().all(|it| it == [96, 128, channels]), "{name}");
-        work.run_with(&[ffmpeg], ["validate", "--deep", "out"]).exits(0);
+        work.run_with(&ffmpeg, ["validate", "--deep", "out"]).exits(0);
         assert_eq!(repairs(&work), Vec::<Value>::new(), "{name}");
         // Samples that pass through are checked by it as well.
         convert(&work, &[], ffmpeg).exits(0);
-        work.run_with(&[ffmpeg], ["validate", "--deep", "out"]).exits(0);
+        work.run_with(&ffmpeg, ["validate", "--deep", "out"]).exits(0);
     }
     for (name, n_frames) in
         [("mpeg4", 11), ("mpeg2", 11), ("vp9", 8), ("vp9_rgb", 6), ("h264_rgb", 6), ("h264_lossless", 5)]
@@ -191,7 +192,7 @@ fn samples_of_mjpeg_are_jpeg_pictures() {
     let samples = coded(&steps(&work), FRONT);
     assert_eq!(samples.len(), 101);
     assert!(samples.iter().all(|it| image_header(it).unwrap().encoding == Encoding::Jpeg));
-    work.run_with(&[NO_FFMPEG], ["validate", "--deep", "out"]).exits(0);
+    work.run_with(&NO_FFMPEG, ["validate", "--deep", "out"]).exits(0);
     // As pictures they are what they were, and other pictures are made of what they decode to.
     convert(&work, &["--decode", "*=jpeg"], NO_FFMPEG).exits(0);
     assert!(pictures(&steps(&work), FRONT) == samples);
@@ -200,7 +201,7 @@ fn samples_of_mjpeg_are_jpeg_pictures() {
     for (png, jpeg) in decoded.iter().zip(&samples).step_by(20) {
         assert_eq!(decode_image(png).unwrap(), decode_image(jpeg).unwrap());
     }
-    work.run_with(&[NO_FFMPEG], ["validate", "--deep", "out"]).exits(0);
+    work.run_with(&NO_FFMPEG, ["validate", "--deep", "out"]).exits(0);
 }
 
 /// An episode that begins at a recovery point is decoded from the IDR picture before it, which passes through with it.
@@ -212,7 +213,7 @@ fn recovery_points_are_no_place_to_start() {
     assert_eq!(rows.num_rows(), 101);
     let keyframes = rows.column_by_name(&format!("{FRONT}.keyframe")).unwrap().as_boolean();
     assert_eq!(keyframes.true_count(), 1);
-    work.run_with(&[NO_FFMPEG], ["validate", "--deep", "out"]).exits(0);
+    work.run_with(&NO_FFMPEG, ["validate", "--deep", "out"]).exits(0);
     let video = Dataset::open(work.path("out")).table("index/video.parquet");
     let counts = video.column_by_name("preroll_frames").unwrap();
     let counts = counts.as_primitive::<arrow_array::types::UInt32Type>().values().to_vec();
@@ -221,7 +222,7 @@ fn recovery_points_are_no_place_to_start() {
     // Frames of all three episodes come out.
     convert(&work, &["--decode", "*=png"], NO_FFMPEG).exits(0);
     assert_eq!(pictures(&steps(&work), FRONT).len(), 101);
-    work.run_with(&[NO_FFMPEG], ["validate", "--deep", "out"]).exits(0);
+    work.run_with(&NO_FFMPEG, ["validate", "--deep", "out"]).exits(0);
 }
 
 /// Pass-through works wherever an episode begins in its video: what decoding takes beside its rows stands in the table of video.
@@ -232,8 +233,7 @@ fn an_episode_inside_a_group_passes_through_with_what_comes_before_it() {
     // The frames of the episode that is gone belong to no step.
     convert(&work, &[], NO_FFMPEG).exits(3);
     assert!(repairs(&work).iter().all(|it| it["reason"] == "unused-frames"), "{:?}", repairs(&work));
-    let report =
-        work.run_with(&[NO_FFMPEG], ["validate", "--deep", "out", "--format", "json"]).exits(0).json();
+    let report = work.run_with(&NO_FFMPEG, ["validate", "--deep", "out", "--format", "json"]).exits(0).json();
     let of_coded = coded(&steps(&work), FRONT);
     assert_eq!(of_coded.len(), 23, "{report}");
     let table = Dataset::open(work.path("out")).table("index/video.parquet");

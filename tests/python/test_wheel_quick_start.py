@@ -141,6 +141,18 @@ class Snippets(unittest.TestCase):
         told = nodedata.build_info()
         self.assertEqual(told["version"], nodedata.__version__)
         self.assertIn("av1", json.dumps(told))
+        version = told["libavcodec"]
+        self.assertTrue(version is None or version.split(".")[0] in ("59", "60", "61", "62"), version)
+        script = "import nodedata; print(nodedata.build_info()['libavcodec'])"
+        for variable, expected in (("off", "None"), ("/no/such/libavcodec.so", None)):
+            told = subprocess.run(
+                [PYTHON, "-c", script], capture_output=True, text=True, timeout=60, env={**environment(self.folder), "NODEDATA_LIBAVCODEC": variable}
+            )
+            if expected is None:
+                self.assertNotEqual(told.returncode, 0, told.stdout)
+                self.assertIn(variable, told.stderr)
+            else:
+                self.assertEqual(told.stdout.strip(), expected, told.stderr)
 
 
 if __name__ == "__main__":

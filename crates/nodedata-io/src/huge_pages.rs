@@ -30,7 +30,9 @@ fn ask_for_huge_pages(bytes: &mut [u8]) {
         reason = "no safe function gives advice about memory that is not mapped from a file"
     )]
     // SAFETY: the advice is about these bytes alone, which are whole pages, and changes none of them.
-    let _may_fail = unsafe { libc::madvise(whole.as_mut_ptr().cast(), whole.len(), libc::MADV_HUGEPAGE) };
+    let _may_fail = unsafe {
+        rustix::mm::madvise(whole.as_mut_ptr().cast(), whole.len(), rustix::mm::Advice::LinuxHugepage)
+    };
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,8 +1,8 @@
 //! Coded video to frames.
 //!
 //! Each decoder stands behind [`FrameDecoder`]: the built-in ones are pure Rust and run where a panic ends
-//! the decoder, not the process; the `ffmpeg` program, where there is one, takes what they cannot decode. The
-//! feature `ffmpeg` links FFmpeg's own decoders. Without the feature `video-decode` there is none, and [`decoder`] says so.
+//! the decoder, not the process; a libavcodec that is installed decodes H.264 and H.265 in their place, faster; the `ffmpeg`
+//! program, where there is one, takes what is left. Without the feature `video-decode` there is none, and [`decoder`] says so.
 
 #[cfg(feature = "video-decode")]
 mod av1;
@@ -11,8 +11,6 @@ mod color;
 mod fallback;
 #[cfg(feature = "video-decode")]
 mod ffmpeg;
-#[cfg(feature = "ffmpeg")]
-mod ffmpeg_linked;
 mod frame;
 #[cfg(feature = "video-decode")]
 mod h264;
@@ -20,6 +18,8 @@ mod h264;
 mod h265;
 #[cfg(feature = "video-decode")]
 mod isolate;
+#[cfg(feature = "video-decode")]
+mod libavcodec;
 #[cfg(feature = "video-decode")]
 mod mjpeg;
 #[cfg(feature = "video-decode")]
@@ -57,16 +57,28 @@ pub use frame::{Chroma, VideoFrame};
 /// Which decoder to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
-    /// The linked FFmpeg, where there is one, for H.264 and H.265, which it decodes faster; otherwise, and for video
-    /// that it does not support, a built-in decoder, then the `ffmpeg` program. The default.
+    /// The libavcodec that is installed, where there is one, for H.264 and H.265, which it decodes faster; otherwise, and for
+    /// video that it does not support, a built-in decoder, then the `ffmpeg` program. The default.
     #[default]
     Auto,
     /// A built-in decoder only.
     BuiltIn,
     /// The `ffmpeg` program only.
     Ffmpeg,
-    /// The linked FFmpeg only: H.264 and H.265, in a build with the feature `ffmpeg`.
-    LinkedFfmpeg,
+    /// The libavcodec that is installed only: H.264 and H.265.
+    Libavcodec,
+}
+
+/// Which libavcodec to use: the library of FFmpeg's decoders, loaded when the first video is decoded, for as long as the process runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Libavcodec {
+    /// The newest that the system's search for libraries finds, of FFmpeg 5 to 8, if any. The default.
+    #[default]
+    Installed,
+    /// This file, or a name for that search. Where it cannot be used, that is an error.
+    Named(PathBuf),
+    /// None.
+    Off,
 }
 
 /// How to decode.
@@ -82,13 +94,21 @@ pub struct DecodeOptions {
     /// The `ffmpeg` program. Default the one that the environment variable `NODEDATA_FFMPEG` names, otherwise `ffmpeg`,
     /// looked up on the PATH.
     pub ffmpeg: PathBuf,
+    /// The libavcodec. Default what the environment variable `NODEDATA_LIBAVCODEC` says: a path, or `off`; otherwise the one that is
+    /// installed.
+    pub libavcodec: Libavcodec,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
         let ffmpeg = std::env::var_os("NODEDATA_FFMPEG").filter(|it| !it.is_empty());
         let ffmpeg = PathBuf::from(ffmpeg.unwrap_or_else(|| "ffmpeg".into()));
-        Self { backend: Backend::Auto, in_order: false, pixels_max: 35_651_584, ffmpeg }
+        let libavcodec = match std::env::var_os("NODEDATA_LIBAVCODEC").filter(|it| !it.is_empty()) {
+            None => Libavcodec::Installed,
+            Some(name) if name == "off" => Libavcodec::Off,
+            Some(name) => Libavcodec::Named(name.into()),
+        };
+        Self { backend: Backend::Auto, in_order: false, pixels_max: 35_651_584, ffmpeg, libavcodec }
     }
 }
 
@@ -128,13 +148,15 @@ pub trait FrameDecoder: Send {
 ///
 /// # Errors
 /// `Unsupported` when no decoder takes the codec, the profile or the pixel format; `Corrupt` when `config` is
-/// damaged; `Limit` when the frames are larger than allowed; `Io`.
+/// damaged; `Limit` when the frames are larger than allowed; `Config` when a libavcodec is named that cannot be used; `Io`.
 #[cfg(feature = "video-decode")]
 pub fn decoder(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
     match options.backend {
         Backend::BuiltIn => built_in(codec, config, options),
         Backend::Ffmpeg => Ok(Box::new(ffmpeg::Ffmpeg::new(codec, config, options)?)),
-        Backend::LinkedFfmpeg => linked(codec, config, options),
+        Backend::Libavcodec => {
+            Ok(Box::new(isolate::Isolated::new(|| libavcodec::Installed::new(codec, config, options))?))
+        }
         Backend::Auto => Ok(Box::new(fallback::Fallback::open(codec, config, options)?)),
     }
 }
@@ -149,15 +171,22 @@ pub fn decoder(codec: VideoCodec, _: &[u8], _: &DecodeOptions) -> Result<Box<dyn
         .with_hint("build with the feature `video-decode`, or keep the video as it is coded"))
 }
 
-#[cfg(feature = "ffmpeg")]
-fn linked(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
-    Ok(Box::new(isolate::Isolated::new(|| ffmpeg_linked::Linked::new(codec, config, options))?))
+/// The version of the libavcodec that is chosen, such as `59.37.100`; `None` where there is none, or nothing decodes video.
+///
+/// # Errors
+/// `Config` when one is named that cannot be used.
+#[cfg(feature = "video-decode")]
+pub fn libavcodec_version(choice: &Libavcodec) -> Result<Option<String>> {
+    libavcodec::version(choice)
 }
 
-#[cfg(all(feature = "video-decode", not(feature = "ffmpeg")))]
-fn linked(_: VideoCodec, _: &[u8], _: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
-    Err(Error::new(ErrorKind::Unsupported, "FFmpeg is not linked into this build")
-        .with_hint("build with the feature `ffmpeg`"))
+/// None: this build decodes no video.
+///
+/// # Errors
+/// None.
+#[cfg(not(feature = "video-decode"))]
+pub fn libavcodec_version(_: &Libavcodec) -> Result<Option<String>> {
+    Ok(None)
 }
 
 #[cfg(feature = "video-decode")]

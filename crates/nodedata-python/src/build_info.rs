@@ -2,13 +2,21 @@
 
 use pyo3::{prelude::*, types::PyDict};
 
+use crate::errors::OrRaise;
+
 /// The features that a build may have, and whether this one has them.
-const FEATURES: [(&str, bool); 4] = [
+const FEATURES: [(&str, bool); 3] = [
     ("av1-asm", cfg!(feature = "av1-asm")),
-    ("ffmpeg", cfg!(feature = "ffmpeg")),
     ("remote", cfg!(feature = "remote")),
     ("video-decode", cfg!(feature = "video-decode")),
 ];
+
+/// The version of the libavcodec that was found, or is named; none where there is none. It is loaded for this, and therefore asked
+/// for apart from what the package needs to know of itself when it is imported.
+#[pyfunction]
+pub(crate) fn libavcodec_version(py: Python<'_>) -> PyResult<Option<String>> {
+    nodedata_reader::libavcodec_version().or_raise(py)
+}
 
 /// Version, features, and how AV1 is decoded: with hand-written assembly it takes a quarter of the time.
 #[pyfunction]

@@ -30,7 +30,7 @@ mod _native {
     #[pymodule_export]
     use crate::{
         arrow_episodes::ArrowEpisodes,
-        build_info::build_info,
+        build_info::{build_info, libavcodec_version},
         convert::{convert, inspect, run, validate},
         planned::{finish, plan, work},
         reader::{Reader, Split, open_folder},

@@ -44,4 +44,4 @@ pub use place::Place;
 pub use reader::Reader;
 pub use rows::{Column, Data, Ragged, Rows, Tensor};
 pub use split::{EpisodeHead, EpisodeInfo, FeatureInfo, MediaKind, Split};
-pub use video_cache::{VideoCache, VideoCacheStats};
+pub use video_cache::{VideoCache, VideoCacheStats, libavcodec_version};

@@ -10,10 +10,18 @@ use nodedata_core::Result;
 use nodedata_io::PerProcess;
 use nodedata_media::{
     VideoCodec,
-    video::{DecodeOptions, FrameDecoder, VideoFrame, decoder},
+    video::{self, DecodeOptions, FrameDecoder, VideoFrame, decoder},
 };
 
 use crate::lru::Lru;
+
+/// The version of the libavcodec that decodes H.264 and H.265 in this process; `None` where there is none, or none is wanted.
+///
+/// # Errors
+/// `Config` when `NODEDATA_LIBAVCODEC` names one that cannot be used.
+pub fn libavcodec_version() -> Result<Option<String>> {
+    video::libavcodec_version(&DecodeOptions::default().libavcodec)
+}
 
 /// Decoders that are kept for the next group of their video.
 const DECODERS_MAX: usize = 8;

@@ -110,7 +110,7 @@ fn colours_and_pictures_come_back_through_every_decoder() {
     let Some(program) = program() else { return };
     let cards: Vec<Decoded> = (0..5).map(card).collect();
     let pictures = coded(&cards, &options(program.clone(), 10, 3));
-    for backend in [Backend::BuiltIn, Backend::Ffmpeg] {
+    for backend in [Backend::BuiltIn, Backend::Ffmpeg, Backend::Auto] {
         let decoding =
             DecodeOptions { backend, in_order: true, ffmpeg: program.clone(), ..DecodeOptions::default() };
         // From the first key frame, and from the second alone.

@@ -11,7 +11,9 @@ use nodedata_testkit::corpus;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{CodedSample, DecodeOptions, VideoFrame, decode_frames};
+use super::{
+    Backend, CodedSample, DecodeOptions, Libavcodec, VideoFrame, decode_frames, tests::with_libavcodec,
+};
 use crate::{
     Decoded,
     mp4::{Mp4Limits, VideoTrack},
@@ -71,6 +73,20 @@ fn assert_same(image: &Decoded, truth: &Value, place: &str) {
 
 #[test]
 fn frames_are_those_of_the_official_reader() {
+    frames_are_those_of_the_official_reader_by(&DecodeOptions {
+        libavcodec: Libavcodec::Off,
+        ..DecodeOptions::default()
+    });
+}
+
+#[test]
+fn frames_of_libavcodec_are_those_of_the_official_reader() {
+    let Some(options) = with_libavcodec() else { return };
+    // AV1 by the decoder that is built in.
+    frames_are_those_of_the_official_reader_by(&DecodeOptions { backend: Backend::Auto, ..options });
+}
+
+fn frames_are_those_of_the_official_reader_by(options: &DecodeOptions) {
     let Some(root) = corpus::folder("episodes") else { return };
     let mut n_compared = 0;
     for truth_path in corpus::files(&root.join("truth"), ".json") {
@@ -78,8 +94,7 @@ fn frames_are_those_of_the_official_reader() {
         let Some(case) = name.strip_prefix("lerobot_") else { continue };
         let truth: Value = serde_json::from_slice(&std::fs::read(&truth_path).unwrap()).unwrap();
         for (feature, paths) in videos(&root.join("lerobot").join(case)) {
-            let frames: Vec<VideoFrame> =
-                paths.iter().flat_map(|it| decode_file(it, &DecodeOptions::default()).1).collect();
+            let frames: Vec<VideoFrame> = paths.iter().flat_map(|it| decode_file(it, options).1).collect();
             assert_eq!(frames.len() as u64, truth["total_frames"].as_u64().unwrap(), "{case} {feature}");
             for episode in truth["episodes"].as_array().unwrap() {
                 let (from, to) = (episode["from"].as_u64().unwrap(), episode["to"].as_u64().unwrap());

@@ -1,6 +1,6 @@
 use nodedata_core::{Error, ErrorKind, Result};
 
-use super::{Backend, DecodeOptions, FrameDecoder, VideoFrame, decoder};
+use super::{Backend, DecodeOptions, FrameDecoder, VideoFrame, decoder, libavcodec};
 use crate::VideoCodec;
 
 /// Coded bytes kept until a decoder has shown that it can decode them.
@@ -24,17 +24,18 @@ struct Untried {
 }
 
 /// The decoders in the order to try them.
-fn backends(codec: VideoCodec) -> &'static [Backend] {
-    if cfg!(feature = "ffmpeg") && matches!(codec, VideoCodec::H264 | VideoCodec::H265) {
-        return &[Backend::LinkedFfmpeg, Backend::BuiltIn, Backend::Ffmpeg];
-    }
-    &[Backend::BuiltIn, Backend::Ffmpeg]
+fn backends(codec: VideoCodec, options: &DecodeOptions) -> Result<&'static [Backend]> {
+    Ok(match libavcodec::takes(codec, &options.libavcodec)? {
+        true => &[Backend::Libavcodec, Backend::BuiltIn, Backend::Ffmpeg],
+        // Nobody has to know of a library that is not there.
+        false => &[Backend::BuiltIn, Backend::Ffmpeg],
+    })
 }
 
 impl Fallback {
     pub(super) fn open(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Self> {
-        let options = options.clone();
-        let mut untried = Untried { backends: backends(codec), codec, config: config.to_vec(), options };
+        let (backends, options) = (backends(codec, options)?, options.clone());
+        let mut untried = Untried { backends, codec, config: config.to_vec(), options };
         let decoder = untried.open(None)?;
         Ok(Self { decoder, fed: Some(Vec::new()), fed_bytes: 0, untried })
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Backend, CodedSample, DecodeOptions, FrameDecoder, VideoFrame, corpus_tests::decode_file, decode_frames,
-    decode_group, decoder, isolate::Isolated,
+    Backend, CodedSample, DecodeOptions, FrameDecoder, Libavcodec, VideoFrame, corpus_tests::decode_file,
+    decode_frames, decode_group, decoder, isolate::Isolated, libavcodec_version,
 };
 use crate::{
     DepthQuantization, DepthUnit, VideoCodec,
@@ -18,13 +18,18 @@ use crate::{
 const BUILT_IN_CANNOT: [&str; 8] =
     ["h264_444", "h264_lossless", "h264_rgb", "hevc_gray12", "mpeg2", "mpeg4", "vp9", "vp9_rgb"];
 
-fn built_in() -> DecodeOptions {
+pub(super) fn built_in() -> DecodeOptions {
     DecodeOptions { backend: Backend::BuiltIn, ..DecodeOptions::default() }
 }
 
-#[cfg(feature = "ffmpeg")]
-fn linked() -> DecodeOptions {
-    DecodeOptions { backend: Backend::LinkedFfmpeg, ..DecodeOptions::default() }
+/// The libavcodec that is installed, or that `NODEDATA_LIBAVCODEC` names. Says so when a test must do without.
+pub(super) fn with_libavcodec() -> Option<DecodeOptions> {
+    let options = DecodeOptions { backend: Backend::Libavcodec, ..DecodeOptions::default() };
+    if libavcodec_version(&options.libavcodec).unwrap().is_some() {
+        return Some(options);
+    }
+    skipped("no libavcodec; install that of FFmpeg 5 to 8, or name it in NODEDATA_LIBAVCODEC");
+    None
 }
 
 /// The `ffmpeg` program, from `NODEDATA_TEST_FFMPEG` or the PATH. Says so when a test must do without.
@@ -50,7 +55,7 @@ fn fixtures() -> Vec<(String, PathBuf, Value)> {
         .collect()
 }
 
-fn path(name: &str) -> PathBuf {
+pub(super) fn path(name: &str) -> PathBuf {
     corpus::fixtures("video").join(format!("{name}.mp4"))
 }
 
@@ -67,7 +72,7 @@ fn plane_hashes(truth: &Value) -> Vec<&str> {
 }
 
 /// The file's samples, in decode order, and its description.
-fn samples(path: &Path) -> (VideoTrack, Vec<CodedSample>) {
+pub(super) fn samples(path: &Path) -> (VideoTrack, Vec<CodedSample>) {
     let bytes = Bytes::from(std::fs::read(path).unwrap());
     let files = nodedata_io::MemoryFiles::default().with("video.mp4", bytes.clone());
     let file = nodedata_core::Files::open(&files, Path::new("video.mp4")).unwrap();
@@ -80,7 +85,7 @@ fn samples(path: &Path) -> (VideoTrack, Vec<CodedSample>) {
     (track, coded)
 }
 
-fn decode(
+pub(super) fn decode(
     track: &VideoTrack,
     coded: impl IntoIterator<Item = CodedSample>,
     wanted: std::ops::Range<i64>,
@@ -125,9 +130,9 @@ fn the_ffmpeg_program_gives_the_same() {
     }
 }
 
-#[cfg(feature = "ffmpeg")]
 #[test]
-fn the_linked_ffmpeg_gives_the_same() {
+fn libavcodec_gives_the_same() {
+    let Some(libavcodec) = with_libavcodec() else { return };
     let nowhere = DecodeOptions { ffmpeg: PathBuf::from("/no/such/ffmpeg"), ..DecodeOptions::default() };
     let mut n_frames = 0;
     for (name, path, truth) in fixtures() {
@@ -135,7 +140,7 @@ fn the_linked_ffmpeg_gives_the_same() {
         if !matches!(track.codec, VideoCodec::H264 | VideoCodec::H265) {
             continue;
         }
-        let shown = shown_frames(&path, &linked());
+        let shown = shown_frames(&path, &libavcodec);
         let found: Vec<String> = shown.iter().map(|it| hex(&it.planes)).collect();
         assert_eq!(found, plane_hashes(&truth), "{name}");
         n_frames += found.len();
@@ -145,21 +150,6 @@ fn the_linked_ffmpeg_gives_the_same() {
         }
     }
     assert!(n_frames > 120, "{n_frames}");
-}
-
-#[cfg(feature = "ffmpeg")]
-#[test]
-fn the_linked_ffmpeg_is_never_given_av1() {
-    let err = decoder(VideoCodec::Av1, &[], &linked()).err().unwrap();
-    assert_eq!(err.kind(), ErrorKind::Unsupported);
-}
-
-#[cfg(not(feature = "ffmpeg"))]
-#[test]
-fn without_the_feature_no_ffmpeg_is_linked() {
-    let options = DecodeOptions { backend: Backend::LinkedFfmpeg, ..DecodeOptions::default() };
-    let err = decoder(VideoCodec::H264, &[], &options).err().unwrap();
-    assert_eq!((err.kind(), err.hint().is_some()), (ErrorKind::Unsupported, true));
 }
 
 /// The frames that the edit list shows.
@@ -283,8 +273,10 @@ fn color_descriptions_are_read() {
         ("h264_bt709_full", true, 1),
         ("hevc_bt709_full", true, 1),
     ] {
-        let frame = &shown_frames(&path(name), &built_in())[0];
-        assert_eq!((frame.full_range, frame.matrix), (full_range, matrix), "{name}");
+        for options in [built_in(), DecodeOptions::default()] {
+            let frame = &shown_frames(&path(name), &options)[0];
+            assert_eq!((frame.full_range, frame.matrix), (full_range, matrix), "{name}");
+        }
     }
 }
 
@@ -315,8 +307,8 @@ fn every_range_gives_its_own_frames(options: &DecodeOptions) {
 fn a_decoder_that_was_reset_gives_what_a_new_one_would() {
     resets_give_what_new_decoders_would(&built_in());
     resets_give_what_new_decoders_would(&DecodeOptions::default());
-    #[cfg(feature = "ffmpeg")]
-    resets_give_what_new_decoders_would(&linked());
+    let Some(libavcodec) = with_libavcodec() else { return };
+    resets_give_what_new_decoders_would(&libavcodec);
 }
 
 #[test]
@@ -329,7 +321,7 @@ fn resets_give_what_new_decoders_would(options: &DecodeOptions) {
     let everything = i64::MIN..i64::MAX;
     for name in ["h264_bframes", "hevc", "hevc_open_gop", "av1_g2", "h264_concatenated"] {
         let (track, coded) = samples(&path(name));
-        if options.backend == Backend::LinkedFfmpeg && track.codec == VideoCodec::Av1 {
+        if options.backend == Backend::Libavcodec && track.codec == VideoCodec::Av1 {
             continue;
         }
         let expected = decode(&track, coded.clone(), everything.clone(), options).unwrap();
@@ -359,10 +351,8 @@ fn what_the_built_in_decoders_cannot_do_is_not_supported() {
         let (track, coded) = samples(&path(name));
         let nowhere = PathBuf::from("/no/such/ffmpeg");
         for backend in [Backend::BuiltIn, Backend::Auto] {
-            if backend == Backend::Auto && cfg!(feature = "ffmpeg") {
-                continue;
-            }
-            let options = DecodeOptions { backend, ffmpeg: nowhere.clone(), ..DecodeOptions::default() };
+            let ffmpeg = nowhere.clone();
+            let options = DecodeOptions { backend, ffmpeg, libavcodec: Libavcodec::Off, ..built_in() };
             let err = decode(&track, coded.clone(), i64::MIN..i64::MAX, &options).unwrap_err();
             assert_eq!(err.kind(), ErrorKind::Unsupported, "{name}: {}", err.chain());
             assert_eq!(err.hint().is_some(), backend == Backend::Auto, "{name}");
@@ -372,8 +362,13 @@ fn what_the_built_in_decoders_cannot_do_is_not_supported() {
 
 #[test]
 fn gray_depth_keeps_its_twelve_bits() {
-    let Some(options) = with_ffmpeg() else { return };
-    let frames = shown_frames(&path("hevc_gray12"), &options);
+    for options in [with_ffmpeg(), with_libavcodec()].into_iter().flatten() {
+        gray_depth_keeps_its_twelve_bits_in(&options);
+    }
+}
+
+fn gray_depth_keeps_its_twelve_bits_in(options: &DecodeOptions) {
+    let frames = shown_frames(&path("hevc_gray12"), options);
     let image = frames[0].to_rgb();
     assert_eq!((image.channels, image.dtype), (1, nodedata_core::DType::UInt16));
     let codes: Vec<u16> = image.pixels.chunks_exact(2).map(|it| u16::from_le_bytes([it[0], it[1]])).collect();
@@ -417,6 +412,7 @@ fn damaged_samples_never_crash_the_process() {
         seed ^= seed << 17;
         (seed % below as u64) as usize
     };
+    let libavcodec = with_libavcodec();
     for (_, path, _) in fixtures() {
         let (mut track, coded) = samples(&path);
         let config = track.codec_config.clone();
@@ -441,8 +437,9 @@ fn damaged_samples_never_crash_the_process() {
                 changed[at] ^= 1 << random(8);
             }
             track.codec_config = changed.into();
-            #[cfg(feature = "ffmpeg")]
-            drop(decode(&track, damaged.clone(), i64::MIN..i64::MAX, &linked()));
+            if let Some(options) = &libavcodec {
+                drop(decode(&track, damaged.clone(), i64::MIN..i64::MAX, options));
+            }
             drop(decode(&track, damaged, i64::MIN..i64::MAX, &built_in()));
         }
     }

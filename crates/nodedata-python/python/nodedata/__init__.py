@@ -102,8 +102,8 @@ def validate(path: str | os.PathLike[str], deep: bool = False, progress: Progres
 
 
 def build_info() -> dict[str, Any]:
-    """The version, the decoders that are built in (``av1``: with or without its assembly), and the features of this build."""
-    return dict(_native.build_info())
+    """The version, the decoders (``av1_asm``: whether AV1 has its assembly; ``libavcodec``: the version that was found, or ``None``), and the features of this build."""
+    return {**_native.build_info(), "libavcodec": _native.libavcodec_version()}
 
 
 def _sources(src: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

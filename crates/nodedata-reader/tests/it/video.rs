@@ -17,8 +17,8 @@ use nodedata_media::{
     video::{CodedSample, DecodeOptions, decode_frames},
 };
 use nodedata_reader::{
-    As, Data, Fetched, FieldsRequest, FrameAxes, MediaKind, Memory, Place, Reader, Rooms, Split, StepRange, Tensor,
-    VideoCache,
+    As, Data, Fetched, FieldsRequest, FrameAxes, MediaKind, Memory, Place, Reader, Rooms, Split, StepRange,
+    Tensor, VideoCache,
 };
 use nodedata_schema::FieldSchema;
 use nodedata_testkit::corpus;
@@ -200,7 +200,8 @@ fn frames_are_those_of_the_whole_video() {
                 let samples = [vec![n - 1, 0, n / 2, n / 2], vec![n / 3], vec![]];
                 let of_episode = samples.clone().map(|it| (episode, it));
                 for n_threads in [0, 1, 2, 7] {
-                    let all = split.rows_of(&of_episode, &fields, FrameAxes::ChannelsLast, n_threads).unwrap();
+                    let all =
+                        split.rows_of(&of_episode, &fields, FrameAxes::ChannelsLast, n_threads).unwrap();
                     assert_eq!(all.len(), samples.len());
                     for (rows, steps) in all.iter().zip(&samples).take(2) {
                         let expected: Vec<&[u8]> =

@@ -42,8 +42,8 @@ const N_EPISODES: u64 = 2;
 const ENCODINGS: [&str; 2] = ["png", "raw"];
 /// Names the `ffmpeg` program to the command.
 const FFMPEG: &str = "NODEDATA_FFMPEG";
-/// No program has this name.
-const NO_FFMPEG: &str = "/no/such/ffmpeg";
+/// Neither the program nor the library, whatever this machine has.
+const NO_FFMPEG: [(&str, &str); 2] = [(FFMPEG, "/no/such/ffmpeg"), ("NODEDATA_LIBAVCODEC", "off")];
 
 /// What was found about the selected sets.
 #[derive(Default)]
@@ -128,9 +128,11 @@ fn time_all(set: Set, film: Film, ffmpeg: &Path, outputs: &Path, options: &Optio
         eprintln!("{}: run {} of {n_runs}", set.name, run + 1);
         for (encoding, with_ffmpeg, runs) in &mut jobs {
             let decode = format!("*={encoding}");
-            let variables = [(FFMPEG, if *with_ffmpeg { ffmpeg_text.as_str() } else { NO_FFMPEG })];
+            // What there is of it, as users have it.
+            let named = [(FFMPEG, ffmpeg_text.as_str())];
+            let variables: &[(&str, &str)] = if *with_ffmpeg { &named } else { &NO_FFMPEG };
             let more = ["--decode", &decode];
-            runs.push(convert_with(&program, "convert", &set.path, &dataset, &more, &variables)?);
+            runs.push(convert_with(&program, "convert", &set.path, &dataset, &more, variables)?);
         }
         if let Some(python) = &options.python {
             readings.push(pyav::read(python, &set, film, &videos, outputs)?);
@@ -152,7 +154,7 @@ fn time_all(set: Set, film: Film, ffmpeg: &Path, outputs: &Path, options: &Optio
     })
 }
 
-/// Without the `ffmpeg` program and with it; some video only it decodes.
+/// Without FFmpeg and with it; some video only its program decodes.
 fn decoders(film: Film) -> &'static [bool] {
     match film.codec {
         Codec::H264 | Codec::Av1 => &[false, true],
