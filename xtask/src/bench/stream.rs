@@ -109,6 +109,7 @@ const LIMIT: &str = "libjpeg-turbo";
 
 /// Steps that a reader is timed on: as many as take some seconds.
 const STEPS: u64 = 1000;
+const STEPS_OF_OURS: u64 = 4000;
 /// The same for peers that take seconds for a few; more than the batches of workers that are not timed.
 const STEPS_OF_SLOW_PEERS: u64 = 160;
 
@@ -283,7 +284,7 @@ fn time_all(
     }
     for run in 0..options.runs.max(1) {
         eprintln!("stream {name}: run {} of {}", run + 1, options.runs.max(1));
-        let steps = STEPS.to_string();
+        let steps = STEPS_OF_OURS.to_string();
         match read(python, "ours.py", &[job.name(), &path_text(&own_set), &steps]) {
             Ok(reading) => ours.push(reading),
             // It is not everywhere, and its goal is then not met.

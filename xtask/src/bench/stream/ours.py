@@ -25,9 +25,16 @@ def mapped(items, numbers):
 
 
 def streamed(stream, count):
-    for _, sample in zip(range(count), stream):
-        frames.touch(sample[CAMERA])
-        yield 1
+    """Samples of a stream, epoch after epoch: of episodes all of their steps."""
+    done = 0
+    while done < count:
+        for sample in stream:
+            frames.touch(sample[CAMERA])
+            n_steps = len(sample[CAMERA]) if sample[CAMERA].ndim == 4 else 1
+            yield n_steps
+            done += n_steps
+            if done >= count:
+                return
 
 
 def counts():
@@ -48,17 +55,7 @@ def counts():
         for sample in stream:
             frames.touch(sample[CAMERA])
         return streamed(stream, steps), 20
-
-    def episodes():
-        done = 0
-        for episode in datasets.stream(dataset, fields=FIELDS):
-            frames.touch(episode[CAMERA])
-            yield len(episode[CAMERA])
-            done += len(episode[CAMERA])
-            if done >= steps:
-                return
-
-    return episodes(), 1
+    return streamed(datasets.stream(dataset, fields=FIELDS), steps), 1
 
 
 if __name__ == "__main__":
