@@ -1,13 +1,17 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus};
 use nodedata_registry::{B3, DatasetName, Reference, Selector};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    app::App,
     asker::Asker,
     numbers::{Number, Said},
     principal::Principal,
     refusal::{Answered, Refusal},
+    reply::Reply,
 };
 
 /// A request, as handlers see it.
@@ -22,6 +26,10 @@ pub(crate) struct Call {
     /// Whether the answer's body is not wanted.
     pub(crate) is_head: bool,
 }
+
+/// Answers what needs no waiting, so that a thread of the runtime may do it. What is `None` of it is for the route's handler, which would
+/// answer the same.
+pub(crate) type AtOnce = fn(&Arc<App>, &Call) -> Option<Answered<Reply>>;
 
 impl Call {
     pub(crate) fn param(&self, name: &str) -> &str {

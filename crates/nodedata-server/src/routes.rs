@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::{
     app::App,
-    call::Call,
+    call::{AtOnce, Call},
     handlers::{blobs, commits, gate, lists, login, operation, pushes, revisions, roles},
     numbers::{self, Number},
     page,
@@ -35,11 +35,8 @@ pub(crate) struct Route {
     /// Whether it is for browsers, which may send the token as a password.
     pub(crate) is_page: bool,
     pub(crate) handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
-    /// The same for what needs no waiting, which a thread of the runtime may do; `None` of it is for the handler.
     pub(crate) at_once: Option<AtOnce>,
 }
-
-pub(crate) type AtOnce = fn(&Arc<App>, &Call) -> Option<Answered<Reply>>;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,6 +41,7 @@ use crate::{
 /// How often the audit log is told what those without a token were not let.
 const SETTLED_EVERY: Duration = Duration::from_secs(60);
 
+/// Most threads of the runtime. What waits has others.
 const WORKERS_MAX: usize = 16;
 
 /// A server that runs until it is stopped, or dropped.
