@@ -233,8 +233,7 @@ fn an_episode_inside_a_group_passes_through_with_what_comes_before_it() {
     // The frames of the episode that is gone belong to no step.
     convert(&work, &[], NO_FFMPEG).exits(3);
     assert!(repairs(&work).iter().all(|it| it["reason"] == "unused-frames"), "{:?}", repairs(&work));
-    let report =
-        work.run_with(&NO_FFMPEG, ["validate", "--deep", "out", "--format", "json"]).exits(0).json();
+    let report = work.run_with(&NO_FFMPEG, ["validate", "--deep", "out", "--format", "json"]).exits(0).json();
     let of_coded = coded(&steps(&work), FRONT);
     assert_eq!(of_coded.len(), 23, "{report}");
     let table = Dataset::open(work.path("out")).table("index/video.parquet");
