@@ -1,5 +1,6 @@
 use std::fmt::Write;
 
+use nodedata_media::video::{DecodeOptions, libavcodec_version};
 use serde_json::{Value, json};
 
 use super::{Figures, Job, Kind, LIMIT, Reading, Row, scale};
@@ -20,11 +21,18 @@ fn goal_of(kind: Kind, job: Job) -> f64 {
         (Kind::Jpeg, Job::Episodes) => 4.5,
         (Kind::Av1, Job::Episodes | Job::Windows) => 3.0,
         (Kind::Av1 | Kind::H264 | Kind::Jpeg, Job::Shuffle) | (Kind::Av1, Job::Random) => 1.5,
+        // FFmpeg decodes for us too.
+        (Kind::H264, _) if has_libavcodec() => 1.5,
         // With the decoder that is built in.
         (Kind::H264, Job::Random) => 0.9,
         (Kind::H264, Job::Episodes) => 1.2,
         (Kind::H264, Job::Windows) => 1.5,
     }
+}
+
+fn has_libavcodec() -> bool {
+    let chosen = DecodeOptions::default().libavcodec;
+    libavcodec_version(&chosen).is_ok_and(|it| it.is_some())
 }
 
 /// What a shuffled stream has to reach beside two threads that only decode.

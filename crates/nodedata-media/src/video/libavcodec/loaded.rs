@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -43,33 +43,26 @@ fn installed() -> Option<Library> {
 }
 
 fn named(path: &Path) -> Result<Library> {
-    with_neighbours(path).map_err(|err| {
+    with_neighbours(path, Library::load, &mut BTreeSet::new()).map_err(|err| {
         let message = format!("`{}` cannot be used as libavcodec", path.display());
         let hint = "name the libavcodec of FFmpeg 5 to 8 in NODEDATA_LIBAVCODEC, or leave that out to have it looked up; `off` is without";
         Error::new(ErrorKind::Config, message).with_source(err).with_hint(hint)
     })
 }
 
-/// Loads the library and, before it, those that lie in its folder, where the system does not look for what it needs.
-fn with_neighbours(path: &Path) -> Result<Library, LoadError> {
-    let mut pending = vec![path.to_owned()];
-    let mut seen = BTreeSet::new();
+/// Loads a library and, before it, what it needs of its folder where the system does not find that by itself.
+fn with_neighbours<T>(
+    path: &Path,
+    load: fn(&OsStr) -> Result<T, LoadError>,
+    seen: &mut BTreeSet<PathBuf>,
+) -> Result<T, LoadError> {
     loop {
-        let err = match pending.as_slice() {
-            [.., needed] if pending.len() > 1 => match ffi::load_needed(needed.as_os_str()) {
-                Ok(()) => {
-                    pending.pop();
-                    continue;
-                }
-                Err(err) => err,
-            },
-            _ => match Library::load(path.as_os_str()) {
-                Ok(library) => return Ok(library),
-                Err(err) => err,
-            },
+        let err = match load(path.as_os_str()) {
+            Ok(loaded) => return Ok(loaded),
+            Err(err) => err,
         };
         match missing(&err.to_string()).and_then(|it| neighbour(path, it)) {
-            Some(file) if seen.insert(file.clone()) => pending.push(file),
+            Some(file) if seen.insert(file.clone()) => with_neighbours(&file, ffi::load_needed, seen)?,
             _ => return Err(err),
         }
     }
@@ -94,4 +87,27 @@ fn names(major: u32) -> Vec<OsString> {
         return vec![name.into(), homebrew.into()];
     }
     vec![format!("libavcodec.so.{major}").into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_looked_for_beside_what_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, needed) = (folder.path().join("libavcodec.so.62"), folder.path().join("libavutil.so.60"));
+        std::fs::write(&needed, "").unwrap();
+        let said = "libavutil.so.60: cannot open shared object file: No such file or directory";
+        assert_eq!(neighbour(&path, missing(said).unwrap()), Some(needed));
+        // What was named is itself not there; and names lead to no other folder.
+        for (name, said) in [
+            ("libx264.so", "libx264.so: cannot open shared object file: No such file or directory"),
+            ("/libavutil.so.60", "/libavutil.so.60: cannot open shared object file: Permission denied"),
+        ] {
+            assert_eq!(missing(said), Some(name));
+            assert_eq!(neighbour(&path, name), None, "{name}");
+        }
+        assert_eq!(missing("libavcodec.so.62: invalid ELF header"), None);
+    }
 }
