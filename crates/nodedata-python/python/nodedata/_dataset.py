@@ -49,6 +49,8 @@ class Dataset:
     def __init__(self, native: Any, opening: Opening, registry: Any) -> None:
         self._native, self._opening, self._registry = native, opening, registry
         self._stats: Stats | None = None
+        # Once it is known, in a tuple: every sample tells it.
+        self._revision: tuple[str | None] | None = None
         if native.is_withdrawn:
             text = f"{self.name} is withdrawn; `datasets.log` says why"
             warnings.warn(text, WithdrawnRevisionWarning, stacklevel=3)
@@ -82,7 +84,9 @@ class Dataset:
     @property
     def revision(self) -> str | None:
         """The number of the revision."""
-        return self._native.revision  # type: ignore[no-any-return]
+        if self._revision is None:
+            self._revision = (self._native.revision,)
+        return self._revision[0]
 
     @property
     def schema(self) -> dict[str, Any]:

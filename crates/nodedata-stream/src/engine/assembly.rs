@@ -66,7 +66,7 @@ impl Assembly {
                 // Pieces of it are written side by side, and nothing is copied.
                 None => Memory::zeros(n_bytes),
             };
-            let places = layout.parts.iter().map(|part| Places::of(&room, layout, part, located));
+            let places = layout.parts.iter().map(|part| Places::of(room, layout, part, located));
             self.places = places.collect::<Result<_>>()?;
         }
         let rooms = wanted.iter().map(|it| {
