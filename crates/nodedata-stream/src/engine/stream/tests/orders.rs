@@ -174,13 +174,13 @@ fn each_epoch_has_an_order_of_its_own() {
 fn a_long_episode_is_whole_whatever_order_its_pieces_come_in() {
     for is_mapped in [false, true] {
         let mut memory = memory(&[1000, 3, 500], Unit::Episode, Shuffle::Off, 0, is_mapped);
-        // Told to be a mebibyte a row, it is cut into pieces of 32.
+        // Told to be a mebibyte a row, it is cut into pieces of 8.
         memory.told_bytes = Some(1 << 20);
         let watch = Arc::clone(&memory.watch);
         let plan = plan(memory, all_places(), engine(8, true));
         let found: Vec<Told> = delivered(&mut Stream::new(Arc::clone(&plan))).collect();
         assert_eq!(found, expected(&plan, &plan.order().start(), &all_places()));
-        assert_eq!(watch.n_begun.load(std::sync::atomic::Ordering::SeqCst), 32 + 1 + 16);
+        assert_eq!(watch.n_begun.load(std::sync::atomic::Ordering::SeqCst), 125 + 1 + 63);
         let n_fetched = watch.n_fetched();
         assert_eq!(n_fetched.len(), if is_mapped { 0 } else { 1503 });
         assert!(n_fetched.values().all(|it| *it == 1));
