@@ -17,7 +17,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::http::Token;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{sync::SemaphorePermit, task::JoinHandle, time::timeout};
 
 use crate::{
     app::App,
@@ -36,6 +36,8 @@ use crate::{
 
 /// What a guess at a token costs whoever makes it.
 const GUESS_COST: u64 = 100;
+/// How long a request waits for a turn, which others have for some ten microseconds each.
+const TURN_PATIENCE: Duration = Duration::from_millis(1);
 
 /// The router over the table of routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -177,7 +179,8 @@ async fn answer_bodiless(
     said: Answered<AskedFor>,
 ) -> Answered<(String, Answered<Reply>)> {
     let (route, limit) = (asking.route, app.options.limits.request_timeout);
-    let begun = match begin_at_once(app, asking, said) {
+    let turn = if route.at_once.is_some() { turn(app).await } else { None };
+    let begun = match begin_at_once(app, turn, asking, said) {
         ControlFlow::Break(done) => return Ok(done),
         ControlFlow::Continue(begun) => begun,
     };
@@ -202,14 +205,23 @@ enum Begun {
     Called(Call),
 }
 
-/// As much of an answer as needs no waiting.
+/// A turn to look at files; `None` where they are all taken for longer than it takes to give a range to another thread.
+async fn turn(app: &App) -> Option<SemaphorePermit<'_>> {
+    match app.turns.try_acquire() {
+        Ok(turn) => Some(turn),
+        Err(_) => timeout(TURN_PATIENCE, app.turns.acquire()).await.ok()?.ok(),
+    }
+}
+
+/// As much of an answer as needs no waiting, for whoever has a turn.
 fn begin_at_once(
     app: &Arc<App>,
+    turn: Option<SemaphorePermit<'_>>,
     asking: Asking,
     said: Answered<AskedFor>,
 ) -> ControlFlow<(String, Answered<Reply>), Begun> {
     let route = asking.route;
-    let (Some(at_once), Ok(_turn)) = (route.at_once, app.turns.try_acquire()) else {
+    let (Some(at_once), Some(_turn)) = (route.at_once, turn) else {
         return ControlFlow::Continue(Begun::Nothing(asking, said));
     };
     let Some(found) = asking.identify_at_once() else {
