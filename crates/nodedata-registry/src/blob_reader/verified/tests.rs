@@ -1,7 +1,7 @@
 use std::{fs::OpenOptions, path::PathBuf, sync::Arc};
 
 use nodedata_core::ErrorKind;
-use nodedata_testkit::flip_behind;
+use nodedata_testkit::{flip_behind, skipped};
 use proptest::prelude::*;
 
 use super::*;
@@ -142,7 +142,8 @@ fn what_is_at_hand_was_verified_and_is_no_longer_once_a_file_is_another() {
     let n_bytes = work.bytes.len() as u64;
     let file = open(&work.path).unwrap();
     if !read_cached_at(&file, &mut [0; 9], 0) {
-        return; // The file system of this folder does not say what is in memory.
+        skipped("the file system of this folder does not say what is in memory");
+        return;
     }
     let at_hand = |range: Range<u64>, seconds: i64| {
         let blob = (&work.reader.b3, n_bytes);
