@@ -51,7 +51,7 @@ pub struct EngineOptions {
     /// Bytes of a decoded sample, at most; 2 GiB unless somebody says otherwise.
     pub max_sample_bytes: u64,
     /// Bytes of decoded frames of video that are kept for samples beside theirs; 256 MiB unless somebody says
-    /// otherwise.
+    /// otherwise. Of whole episodes only frames of groups that are decoded in parts are kept.
     pub video_cache_bytes: u64,
     /// What becomes of samples that are damaged.
     pub on_error: OnError,

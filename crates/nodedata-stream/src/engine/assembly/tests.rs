@@ -54,6 +54,18 @@ fn sample(layout: &Layout, steps: Range<u64>, pieces: &[(usize, Range<u64>)]) ->
     assembly.finish(layout, &located)
 }
 
+/// Rows of a piece whose states were decoded to where they are wanted.
+fn placed(assembly: &mut Assembly, steps: Range<u64>, layout: &Layout, located: &Located) -> Rows {
+    let wanted = Wanted { part: 0, episode: 0, steps: steps.clone() };
+    let rooms = assembly.rooms(&[wanted], layout, located).unwrap();
+    let mut rows = rows(steps);
+    let Data::Tensor(tensor) = &mut rows.columns[0].data else { panic!("{rows:?}") };
+    let mut room = rooms[0].take("state", tensor.bytes.len()).unwrap();
+    room.copy_from_slice(&tensor.bytes);
+    tensor.bytes = room;
+    rows
+}
+
 fn floats(field: &SampleField) -> Vec<f32> {
     let Data::Tensor(tensor) = &field.column.data else { panic!("{field:?}") };
     let all = tensor.bytes.chunks_exact(4).map(|it| f32::from_le_bytes(it.try_into().unwrap()));
@@ -94,14 +106,9 @@ fn pieces_of_an_episode_lie_side_by_side() {
     let mut assembly = Assembly::new(&layout, 10_000);
     let mut addresses = Vec::new();
     for (piece, steps) in [(1, 5..9), (0, 2..5)] {
-        let wanted = Wanted { part: 0, episode: 0, steps: steps.clone() };
-        let rooms = assembly.rooms(&[wanted], &layout, &located).unwrap();
-        let mut rows = rows(steps);
-        let Data::Tensor(tensor) = &mut rows.columns[0].data else { panic!("{rows:?}") };
-        let mut room = rooms[0].take("state", tensor.bytes.len()).unwrap();
-        room.copy_from_slice(&tensor.bytes);
-        addresses.push(room.as_ptr());
-        tensor.bytes = room;
+        let rows = placed(&mut assembly, steps, &layout, &located);
+        let Data::Tensor(tensor) = &rows.columns[0].data else { panic!("{rows:?}") };
+        addresses.push(tensor.bytes.as_ptr());
         assembly.add(piece, vec![(0, rows)], &layout, &located).unwrap();
     }
     let fields = assembly.finish(&layout, &located).unwrap();
@@ -120,13 +127,7 @@ fn rows_lie_where_the_batch_wants_them() {
             let located = Located { episode: 0, steps: step..step + 1 };
             let mut assembly = Assembly::new(&layout, 10_000);
             assembly.sit(Seat::new(&memory, at));
-            let wanted = Wanted { part: 0, episode: 0, steps: steps.clone() };
-            let rooms = assembly.rooms(&[wanted], &layout, &located).unwrap();
-            let mut rows = rows(steps);
-            let Data::Tensor(tensor) = &mut rows.columns[0].data else { panic!("{rows:?}") };
-            let mut room = rooms[0].take("state", tensor.bytes.len()).unwrap();
-            room.copy_from_slice(&tensor.bytes);
-            tensor.bytes = room;
+            let rows = placed(&mut assembly, steps, &layout, &located);
             assembly.add(0, vec![(0, rows)], &layout, &located).unwrap();
             assembly.finish(&layout, &located).unwrap()
         };
