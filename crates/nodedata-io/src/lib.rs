@@ -1,8 +1,7 @@
 //! Inputs as named byte ranges: files on disk (memory-mapped), in memory, and in object stores. Outputs that appear
 //! whole: a folder or a file grows hidden, is synced, and gets its name by one rename.
 //!
-//! The only crate that opens input files, and one of two libraries with `unsafe`: for the memory map, and for the advice to give much
-//! memory in huge pages.
+//! The only crate that opens input files. It has `unsafe` for the memory map, and for the advice to give much memory in huge pages.
 
 mod atomic_dir;
 mod atomic_file;

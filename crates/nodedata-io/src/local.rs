@@ -203,7 +203,7 @@ pub(crate) fn contents(file: fs::File) -> std::io::Result<Bytes> {
         file.take(metadata.len()).read_to_end(&mut bytes)?;
         return Ok(bytes.into());
     }
-    #[expect(unsafe_code, reason = "memory mapping is one of two exceptions, see the crate's doc")]
+    #[expect(unsafe_code, reason = "nothing maps memory without")]
     // SAFETY: the map is private and read-only. Recordings are not written while they are converted;
     // a file that shrinks under us ends the process with SIGBUS before anything has a final name. A scratch file has
     // no name, so nobody else can write to it.

@@ -2,8 +2,8 @@
 //! and its last dimension is the innermost.
 
 use nodedata_core::DType;
-use nodedata_reader::{Column, Data, Ragged, Rows, Tensor};
-use numpy::IntoPyArray as _;
+use nodedata_reader::{Column, Data, Ragged, Rows, SPARE_BYTES_MIN, Tensor, give_back};
+use numpy::{IntoPyArray as _, PyArray1, ndarray::ArrayViewMut1};
 use pyo3::{
     intern,
     prelude::*,
@@ -58,7 +58,7 @@ fn values<'py>(py: Python<'py>, data: Data, n_rows: usize) -> PyResult<Bound<'py
 /// Numbers as an array, of which `sides` are the first dimensions.
 pub(crate) fn tensor<'py>(py: Python<'py>, tensor: Tensor, sides: &[usize]) -> PyResult<Bound<'py, PyAny>> {
     let Tensor { dtype, shape, bytes } = tensor;
-    let flat = bytes.into_vec().into_pyarray(py).into_any();
+    let flat = flat(py, bytes.into_vec())?.into_any();
     // NumPy looks whether elements lie where their type wants them, which they do: what allocates aligns all of it alike.
     let typed = match dtype {
         DType::UInt8 => flat,
@@ -69,4 +69,31 @@ pub(crate) fn tensor<'py>(py: Python<'py>, tensor: Tensor, sides: &[usize]) -> P
     }
     let shape = PyTuple::new(py, sides.iter().copied().chain(shape).collect::<Vec<_>>())?;
     typed.call_method1(intern!(py, "reshape"), (shape,))
+}
+
+/// Memory of an array. Once nobody has the array any more, it is used again.
+#[pyclass(frozen, module = "nodedata._native")]
+struct Lent(Vec<u8>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.0));
+    }
+}
+
+/// Bytes as an array.
+fn flat(py: Python<'_>, mut bytes: Vec<u8>) -> PyResult<Bound<'_, PyArray1<u8>>> {
+    if bytes.capacity() < SPARE_BYTES_MIN {
+        return Ok(bytes.into_pyarray(py));
+    }
+    let (start, n_bytes) = (bytes.as_mut_ptr(), bytes.len());
+    let owner = Bound::new(py, Lent(bytes))?;
+    #[expect(unsafe_code, reason = "an array of memory that is given back is made in no other way")]
+    // SAFETY: `start` points to so many bytes, which the owner has, does not move and touches only when it goes; the array keeps it, and
+    // nobody else has these bytes.
+    let array = unsafe {
+        let view = ArrayViewMut1::from_shape_ptr(n_bytes, start);
+        PyArray1::borrow_from_array(&view, owner.into_any())
+    };
+    Ok(array)
 }

@@ -30,6 +30,7 @@ mod reader;
 mod rows;
 mod shard;
 mod shards;
+mod spare;
 mod split;
 mod video_cache;
 
@@ -43,5 +44,6 @@ pub use options::{CacheOptions, OpenOptions};
 pub use place::Place;
 pub use reader::Reader;
 pub use rows::{Column, Data, Ragged, Rows, Tensor};
+pub use spare::{KeepsSpare, SPARE_BYTES_MIN, give_back};
 pub use split::{EpisodeHead, EpisodeInfo, FeatureInfo, MediaKind, Split};
 pub use video_cache::{VideoCache, VideoCacheStats, libavcodec_version};

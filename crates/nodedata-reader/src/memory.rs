@@ -7,6 +7,8 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
+use crate::spare;
+
 /// Bytes of values: in memory of their own, or in a part of one that they share with others beside them.
 ///
 /// Parts are cut of one memory ([`Self::cut`]), written by whoever has them, also by several threads at a time, and joined again
@@ -24,6 +26,22 @@ impl Memory {
     /// So many zeros, which cost nothing as long as nobody writes to them; `None` where there is no room for them.
     pub fn zeros(n_bytes: usize) -> Option<Self> {
         nodedata_io::zeros(n_bytes).map(Self::from)
+    }
+
+    /// So many bytes for whoever writes all of them: they hold anything, as what was let go of is used again. `None` where there is no room
+    /// for them.
+    pub fn to_fill(n_bytes: usize) -> Option<Self> {
+        let spare = spare::take(n_bytes);
+        #[cfg(not(debug_assertions))]
+        let own = spare.or_else(|| nodedata_io::zeros(n_bytes));
+        // Whoever leaves some of it out is found out.
+        #[cfg(debug_assertions)]
+        let own = spare.or_else(|| {
+            let mut own = nodedata_io::zeros(n_bytes)?;
+            own.fill(0xa5);
+            Some(own)
+        });
+        own.map(Self::from)
     }
 
     /// Cuts it in two: what is behind the first so many bytes, or nothing where it has no more, and these.
@@ -173,8 +191,8 @@ impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Memory {
     }
 }
 
-/// Memory that is ready for the values of some fields, for one call each: as large as all rows that are decoded then, and full of zeros.
-/// Whoever decodes takes it where it fits what comes out, and memory of its own where not.
+/// Memory that is ready for the values of some fields, for one call each: as large as all rows that are decoded then, holding anything.
+/// Whoever decodes takes it where it fits what comes out, and memory of its own where not, and writes all of it.
 #[derive(Debug, Default)]
 pub struct Rooms(Mutex<Vec<(Arc<str>, Memory)>>);
 

@@ -4,6 +4,8 @@
 //! Frames of 8 bits whose chroma is half as wide, which nearly all are, are converted in lanes of 16 bits; pixel by pixel
 //! goes what is left, and in the tests everything.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod lanes;
 
 use super::{Chroma, VideoFrame};

@@ -34,7 +34,7 @@ pub(super) struct Scratch {
 }
 
 impl Decoding<'_> {
-    /// Zeros for so many bytes of a field: where somebody wants them to be, or in memory of their own.
+    /// Room for so many bytes of a field, holding anything: where somebody wants them to be, or in memory of their own.
     ///
     /// # Errors
     /// `Limit` when there is no room for them.
@@ -176,13 +176,16 @@ struct Job {
 }
 
 impl Job {
-    /// Puts the pixels of all of them into zeros that are as large, one after the other; those that are not there stay zeros. On error,
-    /// which one it is.
+    /// Puts the pixels of all of them to where there is just the room for them, one after the other, and zeros for those that are not
+    /// there. On error, which one it is.
     fn run(&self, items: &[Option<&Bytes>], pixels: &mut [u8]) -> Result<(), (usize, Error)> {
         let Some(each) = self.to.n_bytes().filter(|it| *it > 0) else { return Ok(()) };
         let one = |scratch: &mut Scratch, idx: usize, room: &mut [u8], bytes: Option<&Bytes>| match bytes {
             Some(bytes) => self.decode(bytes, room, scratch).map_err(|err| (idx, err)),
-            None => Ok(()),
+            None => {
+                room.fill(0);
+                Ok(())
+            }
         };
         if items.len() > 1 && rayon::current_thread_index().is_some() {
             let all = pixels.par_chunks_exact_mut(each).zip(items).enumerate();
@@ -273,8 +276,8 @@ fn room_for(n_bytes: usize) -> bool {
 /// # Errors
 /// `Limit` when there is no room for them.
 pub(super) fn room_among(rooms: &Rooms, field: &Field, n_bytes: Option<usize>) -> Result<Memory> {
-    let ready = n_bytes.and_then(|it| rooms.take(&field.info.name, it));
-    ready.map_or_else(|| zeros(n_bytes), Ok)
+    let room = n_bytes.and_then(|it| rooms.take(&field.info.name, it).or_else(|| Memory::to_fill(it)));
+    room.ok_or_else(|| no_memory(n_bytes))
 }
 
 /// So many zeros, which cost nothing as long as nobody writes to them.

@@ -22,7 +22,10 @@ impl Decoding<'_> {
         let mut scratch = Scratch::default();
         let targets = bytes.chunks_exact_mut(each.unwrap_or(0).max(1));
         for (row, target) in rows.iter().zip(targets) {
-            let Some(found) = row.items.first().and_then(Option::as_ref) else { continue };
+            let Some(found) = row.items.first().and_then(Option::as_ref) else {
+                target.fill(0);
+                continue;
+            };
             let done = match (stored == Some(found.len()), from.zip(to)) {
                 (false, _) => Err(other_length(found.len(), dims, field)),
                 (true, None) => {

@@ -64,7 +64,7 @@ impl Assembly {
             let room = |field: &str, n_bytes: usize| match &seat {
                 Some(seat) => seat.take(field, n_bytes),
                 // Pieces of it are written side by side, and nothing is copied.
-                None => Memory::zeros(n_bytes),
+                None => Memory::to_fill(n_bytes),
             };
             let places = layout.parts.iter().map(|part| Places::of(room, layout, part, located));
             self.places = places.collect::<Result<_>>()?;

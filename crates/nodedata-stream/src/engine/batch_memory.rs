@@ -28,7 +28,7 @@ impl BatchMemory {
 
     fn cut_up(&self) -> Vec<Vec<Option<Memory>>> {
         let of_field = |n_bytes: usize| {
-            let Some(mut rest) = n_bytes.checked_mul(self.n_samples).and_then(Memory::zeros) else {
+            let Some(mut rest) = n_bytes.checked_mul(self.n_samples).and_then(Memory::to_fill) else {
                 return Vec::new();
             };
             let cut = |_| {

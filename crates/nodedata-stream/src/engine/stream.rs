@@ -5,7 +5,7 @@ use std::{
 };
 
 use nodedata_core::Result;
-use nodedata_reader::Place as Address;
+use nodedata_reader::{KeepsSpare, Place as Address};
 
 use crate::{
     Position, State, Tail,
@@ -46,6 +46,8 @@ pub struct Stream {
     /// Whether somebody takes batches, so that samples are decoded to their places in them.
     is_batched: bool,
     run: Option<Run>,
+    /// From the first sample on, until it is stopped: what callers let go of is used for the samples that come.
+    spare: Option<KeepsSpare>,
     is_over: bool,
     /// What was done but for the run that is under way.
     stats: StreamStats,
@@ -70,7 +72,18 @@ impl Stream {
     fn at(plan: Arc<StreamPlan>, position: Position) -> Self {
         let (hand, stats) = (VecDeque::new(), StreamStats::default());
         let (n_taken, n_popped) = (0, 0);
-        Self { plan, position, n_taken, n_popped, hand, is_batched: false, run: None, is_over: false, stats }
+        Self {
+            plan,
+            position,
+            n_taken,
+            n_popped,
+            hand,
+            is_batched: false,
+            run: None,
+            spare: None,
+            is_over: false,
+            stats,
+        }
     }
 
     /// The plan.
@@ -130,7 +143,7 @@ impl Stream {
     /// `Limit` when places can be counted no further.
     pub fn next_pass(&mut self) -> Result<()> {
         let position = self.plan.order().next_pass(&self.position)?;
-        self.stop();
+        self.end_run();
         self.hand.clear();
         (self.position, self.n_taken, self.n_popped, self.is_over) = (position, 0, 0, false);
         Ok(())
@@ -154,6 +167,11 @@ impl Stream {
 
     /// Ends all threads, and lets go of what they made. The stream stays where it is: the next sample starts them again.
     pub fn stop(&mut self) {
+        self.end_run();
+        self.spare = None;
+    }
+
+    fn end_run(&mut self) {
         if let Some(run) = self.run.take().filter(Run::is_own) {
             self.stats.add(&run.filled().done);
             self.stats.frames.n_bytes = 0;
@@ -169,11 +187,11 @@ impl Stream {
             match run.take_within(patience.saturating_sub(started.elapsed())) {
                 Popped::Pending => return Polled::Waiting,
                 Popped::Over => {
-                    self.stop();
+                    self.end_run();
                     self.is_over = true;
                 }
                 Popped::Failed(err) => {
-                    self.stop();
+                    self.end_run();
                     self.is_over = true;
                     return Polled::Ready(Err(err));
                 }
@@ -199,7 +217,7 @@ impl Stream {
     fn poll_batch(&mut self, started: Instant, patience: Duration) -> PolledBatch {
         if !self.is_batched {
             self.is_batched = true;
-            self.stop();
+            self.end_run();
         }
         let share = self.plan.share();
         let (size, keeps_rest) = (share.n_samples(), share.tail() == Tail::Pad);
@@ -241,6 +259,7 @@ impl Stream {
                 Run::start(&self.plan, &self.position, self.n_popped, batch)?
             }
         };
+        self.spare.get_or_insert_with(KeepsSpare::new);
         Ok(self.run.insert(run))
     }
 

@@ -41,6 +41,17 @@ pub(super) struct HalfChroma<'a> {
 
 /// Writes the pixels of a frame, three bytes each.
 pub(super) fn convert(planes: &HalfChroma<'_>, fixed: &Fixed, pixels: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    let n_done = super::avx2::convert_first(planes, fixed, pixels);
+    #[cfg(not(target_arch = "x86_64"))]
+    let n_done = 0;
+    if n_done < planes.width {
+        convert_from(n_done, planes, fixed, pixels);
+    }
+}
+
+/// The same of the columns from an even one on.
+pub(super) fn convert_from(first: usize, planes: &HalfChroma<'_>, fixed: &Fixed, pixels: &mut [u8]) {
     let &HalfChroma { luma, u, v, width, shared_rows } = planes;
     let factors = Factors::new(fixed);
     let mut strip = Strip::new(fixed.luma_offset);
@@ -48,10 +59,11 @@ pub(super) fn convert(planes: &HalfChroma<'_>, fixed: &Fixed, pixels: &mut [u8])
     let chroma_rows = u.chunks_exact(chroma_width).zip(v.chunks_exact(chroma_width));
     let rows = luma.chunks(shared_rows * width).zip(pixels.chunks_mut(3 * shared_rows * width));
     for ((luma, pixels), (u, v)) in rows.zip(chroma_rows) {
-        let chroma = u.chunks(PAIRS).zip(v.chunks(PAIRS));
+        let chroma = u[first / 2..].chunks(PAIRS).zip(v[first / 2..].chunks(PAIRS));
         for (idx, (u, v)) in chroma.enumerate() {
             strip.set_chroma(&factors, u, v);
-            let columns = 2 * PAIRS * idx..width.min(2 * PAIRS * (idx + 1));
+            let start = first + 2 * PAIRS * idx;
+            let columns = start..width.min(start + 2 * PAIRS);
             let rows = luma.chunks_exact(width).zip(pixels.chunks_exact_mut(3 * width));
             for (luma, pixels) in rows {
                 strip.convert(

@@ -38,7 +38,16 @@ fn both(frame: &VideoFrame) -> [Vec<u8>; 2] {
     // Nothing may be left of what was there.
     let mut both = [vec![0x5a; n_bytes], vec![0xa5; n_bytes]];
     write_rgb(frame, &mut both[0]);
-    write_each(frame, &Fixed::new(frame.matrix, frame.full_range), &mut both[1]);
+    let fixed = Fixed::new(frame.matrix, frame.full_range);
+    write_each(frame, &fixed, &mut both[1]);
+    let shared_rows = if frame.chroma == Chroma::Yuv420 { 2 } else { 1 };
+    if let (8, Chroma::Yuv420 | Chroma::Yuv422, [luma, u, v]) = (frame.bit_depth, frame.chroma, &*frame.planes) {
+        // As on a processor without wider instructions.
+        let planes = HalfChroma { luma, u, v, width: frame.width as usize, shared_rows };
+        let mut lanes = vec![0x3c; n_bytes];
+        lanes::convert_from(0, &planes, &fixed, &mut lanes);
+        assert!(lanes == both[1], "{:?} {} × {}", frame.chroma, frame.width, frame.height);
+    }
     both
 }
 

@@ -124,7 +124,12 @@ impl<'a> Target<'a> {
         let tensor = match self.open.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(Open { shape, rooms }) => {
                 // Of a group without a frame it is where it was.
-                let all = used.into_iter().zip(rooms).map(|(used, unused)| used.unwrap_or(unused));
+                let all = used.into_iter().zip(rooms).map(|(used, mut unused)| {
+                    used.unwrap_or_else(|| {
+                        unused.fill(0);
+                        unused
+                    })
+                });
                 let n_bytes = shape.row_bytes.checked_mul(self.n_rows);
                 let bytes = Memory::joined(all.collect()).ok_or_else(|| no_memory(n_bytes))?;
                 let rank = (told.get(2) == Some(&1)).then_some(3);
@@ -153,7 +158,7 @@ pub(super) struct Part<'a> {
     group: usize,
     /// Once there was a frame of it.
     room: Option<(FrameShape, Memory)>,
-    /// Which rows have a frame. The others stay zeros.
+    /// Which rows have a frame. The others become zeros.
     valid: Vec<bool>,
     scratch: Scratch,
     pixels: Vec<u8>,
@@ -202,7 +207,14 @@ impl Part<'_> {
 
     /// Its room, where it has one, and which rows have a frame.
     pub(super) fn into_rows(self) -> (Option<Memory>, Vec<bool>) {
-        (self.room.map(|it| it.1), self.valid)
+        let Self { room, valid, .. } = self;
+        let room = room.map(|(shape, mut room)| {
+            for (row, _) in room.chunks_exact_mut(shape.row_bytes.max(1)).zip(&valid).filter(|it| !it.1) {
+                row.fill(0);
+            }
+            room
+        });
+        (room, valid)
     }
 }
 

@@ -156,7 +156,7 @@ impl KeptField {
         let n_rows = usize::try_from(wanted.steps.end - wanted.steps.start).unwrap_or(usize::MAX);
         let name = self.fields.iter().next().map(|it| Arc::clone(&it.info.name)).ok_or_else(changed)?;
         let n_bytes = self.row_bytes.checked_mul(n_rows).ok_or_else(no_memory)?;
-        let bytes = rooms.take(&name, n_bytes).or_else(|| Memory::zeros(n_bytes));
+        let bytes = rooms.take(&name, n_bytes).or_else(|| Memory::to_fill(n_bytes));
         let mut bytes = bytes.ok_or_else(no_memory)?;
         let (mut valid, mut missing) = (vec![true; n_rows], Vec::<Range<u64>>::new());
         let places = bytes.chunks_exact_mut(self.row_bytes).zip(&mut valid);
@@ -176,8 +176,7 @@ impl KeptField {
             Ok::<_, Error>(column)
         };
         if missing.first() == Some(&wanted.steps) {
-            // All of them come anew; what stands there may be the beginning of a row that is damaged.
-            bytes.fill(0);
+            // All of them come anew.
             rooms.put(&name, bytes);
             let column = decoded(&wanted.steps, rooms)?;
             rows.columns.insert(self.place.min(rows.columns.len()), column);
