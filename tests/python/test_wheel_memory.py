@@ -36,6 +36,32 @@ print(json.dumps({"peaks": peaks, "n": n}))
 """
 
 
+HELD = """
+import sys
+import numpy as np
+from nodedata import NodeData
+
+stream = NodeData(sys.argv[1], author="acme").datasets.stream("large")
+held, truth, n = [], [], 0
+for _ in range(3):
+    for episode in stream:
+        # A view of what is let go of otherwise.
+        held.append(episode["rgb"][n % 20])
+        truth.append(held[-1].copy())
+        n += 1
+        del episode
+        if n % 2:
+            held.pop()
+            truth.pop()
+stream.close()
+for view, frame in zip(held, truth, strict=True):
+    assert view.flags.writeable and view.flags.c_contiguous
+    assert np.array_equal(view, frame)
+    view += 1
+print(n, len(held), len({frame.tobytes() for frame in truth}))
+"""
+
+
 class Memory(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -65,6 +91,15 @@ class Memory(unittest.TestCase):
         n_bytes = 6 * SIZE[0] * SIZE[1] * 3
         self.assertLessEqual(max(peaks), OTHER + READY + PREFETCH + 2 * n_bytes, peaks)
         self.assert_flat(peaks)
+
+    def test_what_somebody_has_is_not_used_again(self):
+        """Arrays stay as they are while others are let go of, views of them as well, and after the stream is closed."""
+        done = subprocess.run(
+            [PYTHON, "-c", HELD, str(self.folder / "store")], capture_output=True, text=True, timeout=600, env=environment(self.folder)
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # Of 9 episodes those with an even number: of each epoch others, at another step.
+        self.assertEqual(done.stdout.split(), ["9", "4", "4"])
 
     def assert_flat(self, peaks):
         """How much is ready whenever the memory is looked at is chance, and up to all that may be; what is kept from epoch to epoch is

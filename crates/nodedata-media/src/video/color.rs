@@ -71,8 +71,17 @@ impl Fixed {
     }
 }
 
+/// When somebody reads the pixels of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// While they are in the caches.
+    Soon,
+    /// When they would not be there any more: they are written past them, which spares memory half of the work.
+    Later,
+}
+
 /// Writes the pixels of a frame with chroma, three bytes each, to `pixels`, which has their size.
-pub(super) fn write_rgb(frame: &VideoFrame, pixels: &mut [u8]) {
+pub(super) fn write_rgb(frame: &VideoFrame, readers: Readers, pixels: &mut [u8]) {
     let fixed = Fixed::new(frame.matrix, frame.full_range);
     let shared_rows = match frame.chroma {
         Chroma::Yuv420 => 2,
@@ -83,7 +92,7 @@ pub(super) fn write_rgb(frame: &VideoFrame, pixels: &mut [u8]) {
     match frame.planes.as_slice() {
         [luma, u, v] if frame.bit_depth == 8 && frame.width > 0 => {
             let planes = HalfChroma { luma, u, v, width: frame.width as usize, shared_rows };
-            lanes::convert(&planes, &fixed, pixels);
+            lanes::convert(&planes, &fixed, readers, pixels);
         }
         _ => write_each(frame, &fixed, pixels),
     }

@@ -1,6 +1,6 @@
 use nodedata_core::{DType, Error, ErrorKind, Result};
 
-use super::color;
+use super::color::{self, Readers};
 use crate::{Decoded, ImageShape};
 
 /// How many chroma samples there are.
@@ -32,6 +32,9 @@ impl Chroma {
         if self == Self::None { 1 } else { 3 }
     }
 }
+
+/// Pixels that fill a good part of a core's cache.
+const MANY_BYTES: usize = 256 << 10;
 
 /// A decoded frame as its codec has it: luma and chroma planes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +126,7 @@ impl VideoFrame {
             Chroma::None => self.planes[0].clone(),
             Chroma::Yuv420 | Chroma::Yuv422 | Chroma::Yuv444 => {
                 let mut pixels = vec![0; 3 * width as usize * height as usize];
-                color::write_rgb(self, &mut pixels);
+                color::write_rgb(self, Readers::Soon, &mut pixels);
                 pixels
             }
         };
@@ -135,11 +138,25 @@ impl VideoFrame {
     /// # Errors
     /// `SchemaMismatch` when the frame is of another shape, or `pixels` are of another size; `Corrupt` as [`Self::checked`].
     pub fn rgb_into(&self, shape: &ImageShape, pixels: &mut [u8]) -> Result<()> {
+        self.write(shape, Readers::Soon, pixels)
+    }
+
+    /// The same for pixels that nobody reads at once, such as those of an array that is handed out: where they are many, they are written
+    /// past the caches.
+    ///
+    /// # Errors
+    /// As [`Self::rgb_into`].
+    pub fn rgb_for_later(&self, shape: &ImageShape, pixels: &mut [u8]) -> Result<()> {
+        let readers = if pixels.len() < MANY_BYTES { Readers::Soon } else { Readers::Later };
+        self.write(shape, readers, pixels)
+    }
+
+    fn write(&self, shape: &ImageShape, readers: Readers, pixels: &mut [u8]) -> Result<()> {
         shape.check(&self.shape(), "the video frame", pixels)?;
         self.check()?;
         match (self.chroma, self.planes.as_slice()) {
             (Chroma::None, [gray, ..]) => pixels.copy_from_slice(gray),
-            _ => color::write_rgb(self, pixels),
+            _ => color::write_rgb(self, readers, pixels),
         }
         Ok(())
     }

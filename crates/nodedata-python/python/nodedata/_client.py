@@ -221,7 +221,8 @@ class Datasets:
 
         Speed and memory:
           ``threads`` that decode (all cores), coded bytes fetched ahead, decoded bytes that are ready, the largest sample, decoded
-          groups of video that are kept, and with ``decoded_cache`` decoded frames on disk. ``cache``: as for ``open``.
+          groups of video that are kept, and with ``decoded_cache`` decoded frames on disk. ``cache``: as for ``open``. Memory of
+          large arrays that nobody has any more is used for samples that come, 256 MiB of it at most, until ``close()``.
 
         ``on_error="skip"`` leaves damaged samples out and counts them in ``stats()``; ranks may then end with fewer samples than
         others. ``layout="chw"`` puts channels first.

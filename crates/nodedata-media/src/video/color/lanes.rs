@@ -1,4 +1,4 @@
-use super::Fixed;
+use super::{Fixed, Readers};
 
 /// Pairs of neighbours that are converted together. Such a pair shares its chroma where that is half as wide as luma.
 const PAIRS: usize = 32;
@@ -40,11 +40,11 @@ pub(super) struct HalfChroma<'a> {
 }
 
 /// Writes the pixels of a frame, three bytes each.
-pub(super) fn convert(planes: &HalfChroma<'_>, fixed: &Fixed, pixels: &mut [u8]) {
+pub(super) fn convert(planes: &HalfChroma<'_>, fixed: &Fixed, readers: Readers, pixels: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
-    let n_done = super::avx2::convert_first(planes, fixed, pixels);
+    let n_done = super::avx2::convert_first(planes, fixed, readers, pixels);
     #[cfg(not(target_arch = "x86_64"))]
-    let n_done = 0;
+    let (n_done, _) = (0, readers);
     if n_done < planes.width {
         convert_from(n_done, planes, fixed, pixels);
     }

@@ -37,11 +37,19 @@ fn both(frame: &VideoFrame) -> [Vec<u8>; 2] {
     let n_bytes = 3 * frame.width as usize * frame.height as usize;
     // Nothing may be left of what was there.
     let mut both = [vec![0x5a; n_bytes], vec![0xa5; n_bytes]];
-    write_rgb(frame, &mut both[0]);
+    write_rgb(frame, Readers::Soon, &mut both[0]);
+    // From any address on.
+    for start in [0, 1, 16] {
+        let mut later = vec![0x69; start + n_bytes];
+        write_rgb(frame, Readers::Later, &mut later[start..]);
+        assert!(later[start..] == both[0], "{:?} {} × {}", frame.chroma, frame.width, frame.height);
+    }
     let fixed = Fixed::new(frame.matrix, frame.full_range);
     write_each(frame, &fixed, &mut both[1]);
     let shared_rows = if frame.chroma == Chroma::Yuv420 { 2 } else { 1 };
-    if let (8, Chroma::Yuv420 | Chroma::Yuv422, [luma, u, v]) = (frame.bit_depth, frame.chroma, &*frame.planes) {
+    if let (8, Chroma::Yuv420 | Chroma::Yuv422, [luma, u, v]) =
+        (frame.bit_depth, frame.chroma, &*frame.planes)
+    {
         // As on a processor without wider instructions.
         let planes = HalfChroma { luma, u, v, width: frame.width as usize, shared_rows };
         let mut lanes = vec![0x3c; n_bytes];

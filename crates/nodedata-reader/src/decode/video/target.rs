@@ -186,7 +186,7 @@ impl Part<'_> {
             return Ok(());
         }
         if to == from && decoded.channels == from.channels {
-            return frame.rgb_into(&from, target);
+            return frame.rgb_for_later(&from, target);
         }
         self.pixels.resize(decoded.n_bytes().unwrap_or(0), 0);
         frame.rgb_into(&ImageShape { channels: decoded.channels, ..from }, &mut self.pixels)?;

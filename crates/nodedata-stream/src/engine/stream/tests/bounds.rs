@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{memory::CODED, *};
+use nodedata_reader::{SPARE_BYTES_MIN, give_back};
+
+use super::{
+    memory::{CODED, FRESH},
+    *,
+};
 use crate::engine::feed::Wanted;
 
 /// Waits until something holds, which is a matter of moments.
@@ -193,4 +198,34 @@ fn what_was_done_is_counted() {
     let stats = stream.stats();
     assert_eq!((stats.n_samples, stats.fetched_bytes, stats.n_threads), (20, 20 * CODED, 0));
     assert_eq!((stats.n_ready, stats.ready_bytes, stats.prefetched_bytes), (0, 0, 0));
+}
+
+/// Room of the second column of samples that come.
+fn capacities(stream: &mut Stream, n_samples: usize) -> Vec<usize> {
+    let samples = stream.take(n_samples).map(|sample| {
+        let Data::Tensor(tensor) = sample.unwrap().fields.remove(1).column.data else { panic!("no tensor") };
+        tensor.bytes.into_vec().capacity()
+    });
+    samples.collect()
+}
+
+#[test]
+fn memory_that_was_let_go_of_is_used_until_the_stream_is_stopped() {
+    let mut memory = Memory::new(&[4; 40]).mapped(true).of_unit(Unit::Episode);
+    memory.load = SPARE_BYTES_MIN;
+    let (n_bytes, marked) = (4 * memory.load, 4 * memory.load + 1000);
+    let let_go = || {
+        let mut memory = Vec::with_capacity(marked);
+        memory.resize(n_bytes, FRESH);
+        give_back(memory);
+    };
+    let engine = EngineOptions { threads: Some(2), ready_bytes: 3 << 20, ..EngineOptions::default() };
+    let mut stream = Stream::new(plan(memory, all_places(), engine));
+    let_go();
+    assert_eq!(capacities(&mut stream, 5), [n_bytes; 5], "nobody read yet");
+    let_go();
+    assert!(capacities(&mut stream, 10).contains(&marked));
+    stream.stop();
+    let_go();
+    assert_eq!(capacities(&mut stream, 10), [n_bytes; 10], "nobody read then");
 }

@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// What memory is full of that nobody has written to.
+pub(super) const FRESH: u8 = if cfg!(debug_assertions) { 0xa5 } else { 0 };
+
 /// Coded bytes of a step.
 pub(super) const CODED: u64 = 100;
 
@@ -186,8 +189,8 @@ impl Memory {
         let name = format!("load{}", wanted.part);
         let room = rooms.take(&name, n_rows * self.load);
         self.watch.n_placed.fetch_add(usize::from(room.is_some()), SeqCst);
-        let mut bytes = room.unwrap_or_else(|| vec![0; n_rows * self.load].into());
-        assert!(bytes.iter().all(|it| *it == 0), "nobody has written there");
+        let mut bytes = room.unwrap_or_else(|| vec![FRESH; n_rows * self.load].into());
+        assert!(bytes.iter().all(|it| *it == FRESH), "nobody has written there");
         for (row, step) in bytes.chunks_exact_mut(self.load.max(1)).zip(steps) {
             row.fill(load_of(wanted.episode, step));
         }
