@@ -27,9 +27,10 @@ pub(super) fn convert_first(
     }
     // Whatever is written past the caches begins at a multiple of 16 bytes, in every row.
     let is_aligned = pixels.as_ptr().cast::<__m128i>().is_aligned() && planes.width.is_multiple_of(16);
-    // SAFETY: the processor has it.
     match readers {
+        // SAFETY: the processor has it.
         Readers::Later if is_aligned => unsafe { convert::<true>(planes, fixed, pixels) },
+        // SAFETY: the same.
         Readers::Later | Readers::Soon => unsafe { convert::<false>(planes, fixed, pixels) },
     }
     planes.width / COLUMNS * COLUMNS
