@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Less is handed out by the allocator as fast.
+/// Bytes from which on a piece of memory is worth keeping: less is handed out by the allocator as fast.
 pub const SPARE_BYTES_MIN: usize = 256 << 10;
 /// So much is kept, or one piece that is larger.
 const KEPT_BYTES_MAX: usize = 256 << 20;
@@ -44,7 +44,8 @@ impl Drop for KeepsSpare {
     }
 }
 
-/// Gives back memory that nobody needs any more.
+/// Gives back memory that nobody needs any more, whatever it holds. What is smaller than [`SPARE_BYTES_MIN`] goes back to the allocator, as does
+/// everything while nobody has a [`KeepsSpare`].
 pub fn give_back(memory: Vec<u8>) {
     if memory.capacity() < SPARE_BYTES_MIN || N_USERS.load(Ordering::SeqCst) == 0 {
         return;
